@@ -1,0 +1,48 @@
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { Option, type Command } from "commander";
+import type { OutputFormat } from "../output.ts";
+import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
+import { tokenSource } from "../relay/token-source.ts";
+
+/** Options of every command that talks to a relay. */
+export interface RelayOptions {
+  relay?: string;
+  relayCa?: string;
+  tokenFile?: string;
+  output: OutputFormat;
+}
+
+/** Adds them to the program: commander takes them before and behind a command's name. */
+export function addRelayOptions(program: Command): Command {
+  return program
+    .addOption(new Option("--relay <url>", "the relay, https://HOST:PORT").env("FAIRLEAD_RELAY"))
+    .addOption(
+      new Option("--relay-ca <file>", "authority that signed the relay's certificate (default: the system's)").env("FAIRLEAD_RELAY_CA"),
+    )
+    .option("--token-file <file>", "your token; - for standard input (default: the variable FAIRLEAD_TOKEN)")
+    .addOption(new Option("--output <format>", "how to answer").choices(["text", "json"]).default("text"));
+}
+
+/** Connects to the relay that the options name. @throws FairleadError if they name none */
+export function relayOf({ relay, relayCa, tokenFile }: RelayOptions): RelayConnection {
+  if (relay === undefined) {
+    const sentence = "which relay? give --relay https://HOST:PORT or set FAIRLEAD_RELAY";
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  }
+  return connectToRelay(relay, relayCa, tokenSource(tokenFile));
+}
+
+/** Reads `key=value` pairs. @throws FairleadError for one that is not */
+export function parseLabels(pairs: readonly string[]): Record<string, string> {
+  const entries = pairs.map((pair) => {
+    const match = /^([^=]+)=(.*)$/.exec(pair);
+    if (match) return [match[1] ?? "", match[2] ?? ""] as const;
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `${pair} is not a label; write key=value`);
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Collects an option that may be given several times. */
+export function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

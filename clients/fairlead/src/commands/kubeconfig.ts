@@ -1,0 +1,66 @@
+import { Command } from "commander";
+import {
+  defaultKubeconfig,
+  type KubeconfigEntries,
+  kubeconfigText,
+  localEntries,
+  mergeKubeconfig,
+  writeKubeconfig,
+} from "../kubeconfig/kubeconfig.ts";
+import { print, printJson, tell } from "../output.ts";
+import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
+import type { RelayConnection } from "../relay/relay-connection.ts";
+import { type RelayOptions, relayOf } from "./global-options.ts";
+
+/** A cluster's kubeconfig, and the local proxy that it points at. */
+export interface ClusterAccess {
+  entries: KubeconfigEntries;
+  identity: LocalIdentity;
+}
+
+/**
+ * Asks the relay for the kubeconfig of a cluster with the caller's token, and points it at the local proxy.
+ *
+ * @param port the local proxy's port, where it is not to be the cluster's own
+ * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE
+ */
+export async function clusterAccess(relay: RelayConnection, cluster: string, port?: number): Promise<ClusterAccess> {
+  const { contextName, namespace } = await relay.clusters.getKubeconfig({ cluster });
+  const kept = await localIdentity(relay.url, cluster);
+  const identity = port === undefined ? kept : { ...kept, port };
+  return { entries: localEntries(contextName, namespace, identity), identity };
+}
+
+/** Writes the kubeconfig where the options say. @returns the file */
+export async function saveKubeconfig(entries: KubeconfigEntries, file: string | undefined): Promise<string> {
+  if (file !== undefined) {
+    await writeKubeconfig(file, entries);
+    return file;
+  }
+  const merged = defaultKubeconfig();
+  await mergeKubeconfig(merged, entries);
+  return merged;
+}
+
+/** `fairlead kubeconfig`: the kubeconfig of a cluster, without running its proxy. */
+export function kubeconfigCommand(): Command {
+  return new Command("kubeconfig")
+    .description("print or write a cluster's kubeconfig, which points at `fairlead proxy CLUSTER`")
+    .argument("<cluster>", "the cluster")
+    .option("--file <file>", "write it to this file (0600)")
+    .option("--merge", "put it into your kubeconfig and make it the current context")
+    .addHelpText("after", EXAMPLES)
+    .action(async (cluster: string, _own: unknown, command: Command) => {
+        const options = command.optsWithGlobals<RelayOptions & { file?: string; merge?: boolean }>();
+      const { entries } = await clusterAccess(relayOf(options), cluster);
+      if (options.file === undefined && !options.merge) return print(kubeconfigText(entries).trimEnd());
+      const file = await saveKubeconfig(entries, options.file);
+      if (options.output === "json") printJson({ kubeconfig: file, context: entries.name });
+      else tell(`Context ${entries.name} is in ${file}. Run \`fairlead proxy ${cluster}\` to use it.`);
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  fairlead kubeconfig prod-eu1 --merge
+  fairlead kubeconfig prod-eu1 --file ./prod-eu1.conf`;

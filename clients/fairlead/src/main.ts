@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+import { sentence } from "@fairlead/http-bridge";
+import { errorCodeName, FairleadError, Hop, hopName } from "@fairlead/protocol";
+import { Command } from "commander";
+import { clustersCommand } from "./commands/clusters.ts";
+import { addRelayOptions } from "./commands/global-options.ts";
+import { kubeconfigCommand } from "./commands/kubeconfig.ts";
+import { proxyCommand } from "./commands/proxy.ts";
+import { rulesCommand } from "./commands/rules.ts";
+import { printJson, tellError } from "./output.ts";
+
+const program = addRelayOptions(new Command("fairlead"))
+  .description("Reach Kubernetes clusters that accept no inbound connection.")
+  .version("0.1.0")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  fairlead clusters                    # what you may reach\n" +
+      "  fairlead proxy prod-eu1              # point kubectl at a cluster\n\n" +
+      "Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
+  )
+  .showHelpAfterError("(add --help for what there is)");
+
+for (const command of [proxyCommand(), clustersCommand(), kubeconfigCommand(), rulesCommand()]) {
+  program.addCommand(command.configureHelp({ showGlobalOptions: true }));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const fault = FairleadError.from(error, Hop.CLIENT_PROXY);
+  const wantsJson = process.argv.some((word, i, words) => word === "--output=json" || (word === "json" && words[i - 1] === "--output"));
+  if (wantsJson) printJson({ error: { code: errorCodeName(fault.code), hop: hopName(fault.hop), message: fault.message } });
+  tellError(sentence(fault));
+  process.exitCode = 1;
+}

@@ -1,0 +1,155 @@
+import {
+  AccessService,
+  ErrorCode,
+  FairleadError,
+  GrpcClientStream,
+  Hop,
+  Lane,
+  LANE_WAIT_MS,
+  methodPath,
+} from "@fairlead/protocol";
+import type { Client } from "@grpc/grpc-js";
+import { relayUnreachable } from "../relay/relay-connection.ts";
+
+const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
+/** How many idle lanes are kept. */
+const IDLE_LANES = 2;
+/** How long a lane beyond those is kept idle, in milliseconds. */
+const SURPLUS_LANE_MS = 30_000;
+/** Between two attempts to reach a relay that is away, in milliseconds. */
+const RETRY_MS = 150;
+/** How long one attempt may take when the relay has been away for long already, in milliseconds. */
+const LAST_ATTEMPT_MS = 1_000;
+
+/** The client proxy's lanes to the relay: reused, opened as they are needed, with one opened ahead. */
+export class LanePool {
+  readonly #url: URL;
+  readonly #connect: () => Client;
+  readonly #idle: { lane: Lane; sinceMs: number }[] = [];
+  readonly #lanes = new Set<Lane>();
+  readonly #trim: NodeJS.Timeout;
+  #client: Client | undefined;
+  #opening = 0;
+  #awaySinceMs: number | undefined;
+
+  /**
+   * @param url the relay's address, for error sentences
+   * @param connect makes a connection to the relay
+   */
+  constructor(url: URL, connect: () => Client) {
+    this.#url = url;
+    this.#connect = connect;
+    this.#trim = setInterval(() => this.#endSurplus(), SURPLUS_LANE_MS / 2);
+  }
+
+  get counts(): { lanes: number; idle_lanes: number } {
+    return { lanes: this.#lanes.size, idle_lanes: this.#idle.length };
+  }
+
+  /**
+   * An idle lane. A relay that just went away is waited for, up to 4 s from when it went; nothing was sent until then.
+   *
+   * @param signal ends the wait
+   * @throws FairleadError UNREACHABLE, or what the relay refuses the lane with
+   */
+  async take(signal: AbortSignal): Promise<Lane> {
+    for (;;) {
+      const lane = this.#popIdle();
+      if (lane) {
+        this.#openAhead();
+        return lane;
+      }
+      try {
+        const opened = await this.#open();
+        this.#awaySinceMs = undefined;
+        this.#openAhead();
+        return opened;
+      } catch (error) {
+        const failure = FairleadError.from(error, Hop.RELAY);
+        this.#awaySinceMs ??= Date.now();
+        const over = signal.aborted || Date.now() - this.#awaySinceMs >= LANE_WAIT_MS;
+        if (over || failure.code !== ErrorCode.UNREACHABLE) throw failure;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  /** Takes a lane back that is free again. */
+  release(lane: Lane): void {
+    if (lane.closed) return;
+    this.#idle.push({ lane, sinceMs: Date.now() });
+    lane.start({ frame: () => {}, drained: () => {}, idle: () => {}, closed: () => this.#forget(lane) });
+    lane.resume();
+  }
+
+  /** Ends all lanes. */
+  close(): void {
+    clearInterval(this.#trim);
+    const reason = new FairleadError(ErrorCode.DRAINING, Hop.CLIENT_PROXY, "the client proxy is stopping");
+    for (const lane of this.#lanes) lane.reset(reason);
+    this.#client?.close();
+  }
+
+  #popIdle(): Lane | undefined {
+    for (let entry = this.#idle.pop(); entry; entry = this.#idle.pop()) if (!entry.lane.closed) return entry.lane;
+    return undefined;
+  }
+
+  /** The next request is not to wait for a lane's round trip. */
+  #openAhead(): void {
+    if (this.#idle.length > 0 || this.#opening > 0) return;
+    this.#open().then(
+      (lane) => this.release(lane),
+      () => {}, // the next request tries again, and tells
+    );
+  }
+
+  /** Opens a lane and waits for its `ready`: from then on the relay is known to be there. */
+  async #open(): Promise<Lane> {
+    this.#client ??= this.#connect();
+    const stream = new GrpcClientStream(this.#client, EXCHANGE_PATH, { peerHop: Hop.RELAY });
+    const lane = new Lane(stream, "requester", Hop.RELAY);
+    const { promise, resolve, reject } = Promise.withResolvers<Lane>();
+    this.#opening++;
+    this.#lanes.add(lane);
+    const awayMs = this.#awaySinceMs === undefined ? 0 : Date.now() - this.#awaySinceMs;
+    const patienceMs = Math.max(LAST_ATTEMPT_MS, LANE_WAIT_MS - awayMs);
+    const timer = setTimeout(() => lane.reset(relayUnreachable(this.#url, "no answer in time")), patienceMs);
+    lane.start({
+      frame: () => resolve(lane), // the first frame is `ready`
+      drained: () => {},
+      idle: () => {},
+      closed: (error) => {
+        this.#forget(lane);
+        reject(this.#unreachable(error));
+      },
+    });
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#opening--;
+    }
+  }
+
+  #unreachable(error: FairleadError | undefined): FairleadError {
+    if (error && error.code !== ErrorCode.CONNECTION_LOST) return error;
+    const reason = /Last error: (.*?)\.? *(Resolution note|$)/.exec(error?.message ?? "")?.[1];
+    return relayUnreachable(this.#url, reason ?? error?.message ?? "it ended the connection");
+  }
+
+  #forget(lane: Lane): void {
+    this.#lanes.delete(lane);
+    const at = this.#idle.findIndex((entry) => entry.lane === lane);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  #endSurplus(): void {
+    const before = Date.now() - SURPLUS_LANE_MS;
+    const surplus = this.#idle.filter(({ sinceMs }) => sinceMs < before).slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
+    for (const { lane } of surplus) {
+      this.#forget(lane);
+      lane.end();
+    }
+  }
+}

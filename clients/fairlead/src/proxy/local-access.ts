@@ -1,0 +1,50 @@
+import { timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+
+/** Prefix of the bearer token among WebSocket subprotocols (kubernetes/apiserver, websocket/protocol.go). */
+const BEARER_PROTOCOL = "base64url.bearer.authorization.k8s.io.";
+
+/**
+ * Judges whether a request to the local proxy comes from its kubeconfig's user: not from a web page in the user's
+ * browser (which always sends Origin, or a Host of its own after DNS rebinding), and not from another user of the
+ * machine, who cannot read the kubeconfig.
+ *
+ * @param port the port that the proxy listens on
+ * @param localToken the kubeconfig's token
+ * @throws FairleadError ACCESS_DENIED, TOKEN_REFUSED
+ */
+export function checkLocalAccess(request: IncomingMessage, port: number, localToken: string): void {
+  const { host, origin } = request.headers;
+  if (origin !== undefined) throw denied("requests of web pages are refused");
+  if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) throw denied("the Host header is not this proxy's address");
+  const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? bearerProtocol(request);
+  if (given === undefined || !equal(given, localToken)) {
+    const sentence = "the local credential is missing or wrong; use the kubeconfig that `fairlead proxy` wrote";
+    throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, sentence);
+  }
+}
+
+/** Leaves the bearer token out of a Sec-WebSocket-Protocol value; undefined if nothing is left. */
+export function withoutBearerProtocol(value: string): string | undefined {
+  const kept = protocolsOf(value).filter((protocol) => !protocol.startsWith(BEARER_PROTOCOL));
+  return kept.length > 0 ? kept.join(", ") : undefined;
+}
+
+function bearerProtocol(request: IncomingMessage): string | undefined {
+  const values = request.headersDistinct["sec-websocket-protocol"] ?? [];
+  const found = values.flatMap(protocolsOf).find((protocol) => protocol.startsWith(BEARER_PROTOCOL));
+  return found && Buffer.from(found.slice(BEARER_PROTOCOL.length), "base64url").toString();
+}
+
+function protocolsOf(value: string): string[] {
+  return value.split(",").map((protocol) => protocol.trim());
+}
+
+function equal(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a.padEnd(b.length)), Buffer.from(b));
+}
+
+function denied(sentence: string): FairleadError {
+  return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.CLIENT_PROXY, sentence);
+}

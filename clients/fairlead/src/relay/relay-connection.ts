@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { Code, ConnectError, createClient, type Client, type Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import {
+  AccessRuleService,
+  ClusterService,
+  ErrorCode,
+  ErrorSchema,
+  FairleadError,
+  Hop,
+  makeGrpcClient,
+} from "@fairlead/protocol";
+import { credentials, type Client as GrpcClient } from "@grpc/grpc-js";
+import type { TokenSource } from "./token-source.ts";
+
+/** How long a call to the relay may take, in milliseconds. */
+const CALL_TIMEOUT_MS = 5_000;
+
+/** The relay as a client of it knows it. */
+export interface RelayConnection {
+  url: URL;
+  token: TokenSource;
+  clusters: Client<typeof ClusterService>;
+  accessRules: Client<typeof AccessRuleService>;
+  /** A new connection for lanes. */
+  openLanes(): GrpcClient;
+}
+
+/**
+ * Connects to a relay. Nothing is sent yet.
+ *
+ * @param address `https://HOST[:PORT]`
+ * @param caFile authority that signed the relay's certificate; undefined for the system's. Verification cannot be turned off.
+ * @throws FairleadError MALFORMED_REQUEST for an address or a file that cannot be used
+ */
+export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
+  const url = relayUrl(address);
+  const ca = caFile === undefined ? undefined : readCa(caFile);
+  const transport = createGrpcTransport({
+    baseUrl: url.origin,
+    defaultTimeoutMs: CALL_TIMEOUT_MS,
+    interceptors: [authorize(token), explain(url)],
+    ...(ca && { nodeOptions: { ca } }),
+  });
+  return {
+    url,
+    token,
+    clusters: createClient(ClusterService, transport),
+    accessRules: createClient(AccessRuleService, transport),
+    openLanes: () => makeGrpcClient(`${url.hostname}:${url.port || 443}`, credentials.createSsl(ca ?? null)),
+  };
+}
+
+function relayUrl(address: string): URL {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url?.protocol === "https:") return url;
+  throw misuse(`${address} is not the address of a relay; give https://HOST:PORT`);
+}
+
+function readCa(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw misuse(`the authority's certificate ${file} cannot be read`, cause);
+  }
+}
+
+function misuse(sentence: string, cause?: unknown): FairleadError {
+  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+}
+
+function authorize(token: TokenSource): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token()}`);
+    return next(request);
+  };
+}
+
+/** Turns what a call can fail with into our errors. */
+function explain(url: URL): Interceptor {
+  return (next) => async (request) => {
+    try {
+      return await next(request);
+    } catch (error) {
+      const fault = ConnectError.from(error);
+      const [detail] = fault.findDetails(ErrorSchema);
+      if (detail) throw FairleadError.fromMessage(detail);
+      if (error instanceof FairleadError) throw error;
+      if (fault.code === Code.Unavailable || fault.code === Code.DeadlineExceeded || fault.code === Code.Internal) {
+        throw relayUnreachable(url, fault.rawMessage);
+      }
+      throw FairleadError.from(fault, Hop.RELAY);
+    }
+  };
+}
+
+/** The relay cannot be reached. @param reason what the network said */
+export function relayUnreachable(url: URL, reason: string): FairleadError {
+  const why = /certificate|self.signed|unable to (get|verify)/i.test(reason)
+    ? `its certificate cannot be verified (${reason}); give its authority with --relay-ca FILE`
+    : `it does not answer (${reason}); check the address, your network and that the relay is up`;
+  return new FairleadError(ErrorCode.UNREACHABLE, Hop.RELAY, `the relay ${url.origin} cannot be reached: ${why}`);
+}

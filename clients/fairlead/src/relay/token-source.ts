@@ -1,0 +1,45 @@
+import { readFileSync, statSync } from "node:fs";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+
+/** Gives the caller's own token, as it is now. */
+export type TokenSource = () => string;
+
+/**
+ * Where the caller's token comes from: a file, standard input, or the environment.
+ *
+ * @param file `--token-file`: a path, read again when it changes, so that a refreshed token counts at once; "-" for
+ *   standard input, read once
+ * @throws FairleadError TOKEN_REFUSED if there is none
+ */
+export function tokenSource(file: string | undefined): TokenSource {
+  if (file === "-") return constant(readFileSync(0, "utf8"), "standard input");
+  if (file !== undefined) return fromFile(file);
+  return constant(process.env.FAIRLEAD_TOKEN ?? "", "the environment (FAIRLEAD_TOKEN)");
+}
+
+function constant(text: string, where: string): TokenSource {
+  const token = checked(text, where);
+  return () => token;
+}
+
+function fromFile(file: string): TokenSource {
+  let known: { token: string; mtimeMs: number } | undefined;
+  return () => {
+    try {
+      const { mtimeMs } = statSync(file);
+      if (known?.mtimeMs !== mtimeMs) known = { token: checked(readFileSync(file, "utf8"), file), mtimeMs };
+      return known.token;
+    } catch (cause) {
+      if (cause instanceof FairleadError) throw cause;
+      throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, `the token file ${file} cannot be read`, { cause });
+    }
+  };
+}
+
+function checked(text: string, where: string): string {
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  const sentence = token === "" ? `there is no token in ${where}` : `what is in ${where} is not a token`;
+  const remedy = "give one with --token-file FILE, --token-file - (standard input) or FAIRLEAD_TOKEN";
+  throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, `${sentence}; ${remedy}`);
+}

@@ -1,0 +1,181 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CertificateAuthority } from "@fairlead/certificates";
+import { stringify } from "yaml";
+import { TunnelProcess } from "./child-process.ts";
+import { runCli } from "./cli.ts";
+import { type DemoPerson, type RunningIssuer, startIssuer } from "./issuer.ts";
+
+/** What tokens of the demo are for. */
+const AUDIENCE = "fairlead";
+/** Keeps the relay: makes clusters and rules. Reaches no cluster. */
+const ADMINISTRATOR: DemoPerson = { email: "administrator@fairlead.dev", groups: [] };
+
+/** How to start a tunnel. */
+export interface TunnelOptions {
+  /** A folder for keys, database, sockets and logs. */
+  folder: string;
+  /** The cluster's name at the relay. */
+  cluster: string;
+  /** The person that uses it. */
+  person: DemoPerson;
+  /** Other people that the issuer knows. */
+  others?: readonly DemoPerson[];
+  /** A kubeconfig whose user can only impersonate. */
+  impersonatorKubeconfig: string;
+  /** Issuers that count besides the embedded one, in the form of AuthenticationConfiguration's `jwt`. */
+  moreIssuers?: readonly object[];
+  /** Hears what is being started. */
+  progress?: (step: string) => void;
+}
+
+/** The names of the tunnel's processes, in the order of a request. */
+export type ProcessName = "client proxy" | "relay" | "agent" | "identity proxy";
+
+/** The whole path, each part the real process: client proxy, relay, agent, identity proxy; and an issuer. */
+export class Tunnel {
+  readonly processes: Record<ProcessName, TunnelProcess>;
+  /** The private port of each process: /healthz, /readyz, /metrics. */
+  readonly privateUrls: Partial<Record<ProcessName, string>> = {};
+  readonly issuer: RunningIssuer;
+  readonly #options: TunnelOptions;
+  readonly #authority: CertificateAuthority;
+  #relayUrl = "";
+
+  private constructor(options: TunnelOptions, authority: CertificateAuthority, issuer: RunningIssuer) {
+    this.#options = options;
+    this.#authority = authority;
+    this.issuer = issuer;
+    const socket = `unix:${this.file("identity-proxy.sock")}`;
+    const relay = () => ["--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")];
+    this.processes = {
+      relay: this.#process("relay", "@fairlead/relay/main", () => ["--config", this.file("relay.yaml")]),
+      "identity proxy": this.#process("identity proxy", "@fairlead/identity-proxy/main", () => [
+        ...["--listen", socket, "--authentication", this.file("authentication.yaml")],
+        ...["--kubeconfig", options.impersonatorKubeconfig],
+      ]),
+      agent: this.#process("agent", "@fairlead/agent/main", () => [
+        ...relay(),
+        ...["--token-file", this.file("agent-token"), "--identity-proxy", socket],
+      ]),
+      "client proxy": this.#process("client proxy", "@fairlead/cli/main", () => [
+        ...["proxy", options.cluster, ...relay(), "--token-file", this.tokenFile(options.person)],
+        ...["--file", this.kubeconfig, "--output", "json"],
+      ]),
+    };
+  }
+
+  /** Starts all processes, makes the cluster and a rule for the person. What had started is ended if one fails. */
+  static async start(options: TunnelOptions): Promise<Tunnel> {
+    await mkdir(options.folder, { recursive: true, mode: 0o700 });
+    const authority = await CertificateAuthority.create("fairlead demo authority", 30);
+    const people = [options.person, ADMINISTRATOR, ...(options.others ?? [])];
+    const issuer = await startIssuer(authority, AUDIENCE, people);
+    const tunnel = new Tunnel(options, authority, issuer);
+    try {
+      await tunnel.#writeConfiguration(people);
+      await tunnel.#startAll();
+      return tunnel;
+    } catch (error) {
+      await tunnel.stop();
+      throw error;
+    }
+  }
+
+  get relayUrl(): string {
+    return this.#relayUrl;
+  }
+
+  /** The client proxy's kubeconfig. */
+  get kubeconfig(): string {
+    return this.file("kubeconfig");
+  }
+
+  /** A file of the tunnel's folder. */
+  file(name: string): string {
+    return join(this.#options.folder, name);
+  }
+
+  /** The file with a person's token. */
+  tokenFile({ email }: DemoPerson): string {
+    return this.file(`token-${email}`);
+  }
+
+  /** Runs `fairlead` against this relay. @returns what it prints. @throws Error with what it says if it fails */
+  async cli(person: DemoPerson, ...args: string[]): Promise<string> {
+    const relay = ["--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")];
+    return runCli([...args, ...relay, "--token-file", this.tokenFile(person)], this.#environment());
+  }
+
+  /** Starts a process, again if it had ended, and notes where its private port is. */
+  async startProcess(name: ProcessName): Promise<Record<string, unknown>> {
+    const ready = await this.processes[name].start();
+    this.privateUrls[name] = String(ready.private);
+    return ready;
+  }
+
+  /** Ends all processes. */
+  async stop(): Promise<void> {
+    await Promise.all(Object.values(this.processes).map((process) => process.end()));
+    this.issuer.stop();
+  }
+
+  async #startAll(): Promise<void> {
+    const { cluster, person, progress = () => {} } = this.#options;
+    progress("relay and identity proxy");
+    const [relay] = await Promise.all([this.startProcess("relay"), this.startProcess("identity proxy")]);
+    this.#relayUrl = String(relay.url);
+    await this.#writeRelayConfig(new URL(this.#relayUrl).host); // the same port when it is started again
+    progress("agent");
+    const created = JSON.parse(await this.cli(ADMINISTRATOR, "clusters", "create", cluster, "--output", "json"));
+    await writeFile(this.file("agent-token"), created.agentToken, { mode: 0o600 });
+    await this.cli(ADMINISTRATOR, "rules", "create", "everybody", "--user", person.email, "--cluster", cluster);
+    await this.startProcess("agent");
+    progress("client proxy");
+    await this.startProcess("client proxy");
+  }
+
+  async #writeConfiguration(people: readonly DemoPerson[]): Promise<void> {
+    const { cert, key } = await this.#authority.issue({ commonName: "fairlead demo relay", hosts: ["127.0.0.1"], days: 30 });
+    const files = { "ca.crt": this.#authority.pem, "relay.crt": cert, "relay.key": key };
+    const embedded = {
+      issuer: { url: this.issuer.url, certificateAuthority: this.#authority.pem, audiences: [AUDIENCE] },
+      claimMappings: { username: { claim: "email", prefix: "" }, groups: { claim: "groups", prefix: "" } },
+    };
+    const authentication = {
+      apiVersion: "apiserver.config.k8s.io/v1",
+      kind: "AuthenticationConfiguration",
+      jwt: [embedded, ...(this.#options.moreIssuers ?? [])],
+    };
+    for (const [name, text] of Object.entries(files)) await writeFile(this.file(name), text, { mode: 0o600 });
+    await writeFile(this.file("authentication.yaml"), stringify(authentication), { mode: 0o600 });
+    for (const one of people) await writeFile(this.tokenFile(one), await this.issuer.tokenFor(one), { mode: 0o600 });
+    await this.#writeRelayConfig("127.0.0.1:0");
+  }
+
+  async #writeRelayConfig(listen: string): Promise<void> {
+    const config = {
+      listen,
+      tls: { certFile: "relay.crt", keyFile: "relay.key" },
+      database: "relay.db",
+      authentication: "authentication.yaml",
+      administrators: { users: [ADMINISTRATOR.email] },
+    };
+    await writeFile(this.file("relay.yaml"), stringify(config), { mode: 0o600 });
+  }
+
+  #process(name: ProcessName, main: string, args: () => string[]): TunnelProcess {
+    return new TunnelProcess({
+      name,
+      main: fileURLToPath(import.meta.resolve(main)),
+      args: () => [...args(), "--private", "127.0.0.1:0"],
+      env: () => this.#environment(),
+      logFile: this.file(`${name.replace(" ", "-")}.log`),
+    });
+  }
+
+  #environment(): Record<string, string> {
+    return { XDG_STATE_HOME: this.file("state") };
+  }
+}

@@ -1,0 +1,90 @@
+import { hash } from "node:crypto";
+import { ErrorCode, FairleadError, type Hop } from "@fairlead/protocol";
+import { decodeJwt } from "jose";
+import type { IssuerConfiguration } from "./configuration.ts";
+import { Issuer, IssuerUnavailableError } from "./issuer.ts";
+import { type Subject, subjectOf } from "./subject.ts";
+
+/** How long a judgement is kept, in milliseconds; never beyond the token's own expiry. */
+const CACHE_MS = 60_000;
+/** Most judgements kept. */
+const CACHE_ENTRIES = 10_000;
+/** Longest token that is looked at. */
+const MAX_TOKEN_BYTES = 256 * 1024;
+
+/** Judges bearer tokens by the configured issuers. */
+export class TokenVerifier {
+  readonly #hop: Hop;
+  readonly #issuers: Map<string, Issuer>;
+  /** By the token's hash, so that no token stays in memory for longer than its request. */
+  readonly #known = new Map<string, { subject: Subject; untilMs: number }>();
+
+  /**
+   * @param issuers the configured issuers
+   * @param hop the process that judges, named in errors
+   */
+  constructor(issuers: readonly IssuerConfiguration[], hop: Hop) {
+    this.#hop = hop;
+    this.#issuers = new Map(issuers.map((issuer) => [issuer.url, new Issuer(issuer)]));
+  }
+
+  /** The subject of a token that was judged just before; undefined: ask {@link verify}. */
+  known(token: string): Subject | undefined {
+    const entry = this.#known.get(hash("sha256", token));
+    return entry && entry.untilMs > Date.now() ? entry.subject : undefined;
+  }
+
+  /**
+   * Judges a token.
+   *
+   * @param token the bearer token; undefined or empty if the request had none
+   * @throws FairleadError TOKEN_REFUSED, or ISSUER_UNAVAILABLE if it cannot be judged
+   */
+  async verify(token: string | undefined): Promise<Subject> {
+    if (token === undefined || token === "") throw this.#refused("there is no token; sign in first");
+    const known = this.known(token);
+    if (known) return known;
+    try {
+      const issuer = this.#issuerOf(token);
+      const subject = subjectOf(await issuer.verify(token), issuer.configuration);
+      this.#keep(token, subject);
+      return subject;
+    } catch (error) {
+      if (error instanceof IssuerUnavailableError) {
+        const sentence = `${error.message}; try again when it is back`;
+        throw new FairleadError(ErrorCode.ISSUER_UNAVAILABLE, this.#hop, sentence, { cause: error });
+      }
+      throw this.#refused(`the token is refused: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  #issuerOf(token: string): Issuer {
+    if (token.length > MAX_TOKEN_BYTES) throw new Error("it is too long");
+    let claimed: string | undefined;
+    try {
+      claimed = decodeJwt(token).iss;
+    } catch {
+      throw new Error("it is not a JWT");
+    }
+    const issuer = this.#issuers.get(claimed ?? "");
+    if (issuer === undefined) throw new Error("its issuer is not one that is configured here");
+    return issuer;
+  }
+
+  #keep(token: string, subject: Subject): void {
+    if (this.#known.size >= CACHE_ENTRIES) {
+      const [oldest] = this.#known.keys();
+      if (oldest !== undefined) this.#known.delete(oldest);
+    }
+    this.#known.set(hash("sha256", token), { subject, untilMs: Math.min(Date.now() + CACHE_MS, subject.expiresAtMs) });
+  }
+
+  #refused(sentence: string): FairleadError {
+    return new FairleadError(ErrorCode.TOKEN_REFUSED, this.#hop, sentence);
+  }
+}
+
+/** The token of an `Authorization: Bearer` value (RFC 6750, 2.1); undefined if it is not one. */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? "")?.[1];
+}

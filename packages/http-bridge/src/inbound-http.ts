@@ -1,0 +1,180 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { create } from "@bufbuild/protobuf";
+import {
+  decodeResponse,
+  ErrorCode,
+  FairleadError,
+  Hop,
+  type Lane,
+  MAX_FRAME_DATA_BYTES,
+  type RequestHead,
+  type ResponseHead,
+  WholeRequestSchema,
+  type WholeResponse,
+} from "@fairlead/protocol";
+import { BodyFramer, OffsetCheck } from "./bodies.ts";
+import { toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { sendStatus } from "./status.ts";
+import { serverTiming } from "./timings.ts";
+
+/** A request of a lane's requester, ready to go. */
+export interface InboundRequest {
+  request: IncomingMessage;
+  head: RequestHead;
+  /** When the request came, from `performance.now()`. */
+  startedAt: number;
+  /** Called once when the lane is free again; not if it was lost. */
+  released(): void;
+}
+
+/** HTTP in, frames out: carries one request of an HTTP/1.1 client over a lane and writes the answer. */
+export class InboundHttp {
+  readonly #in: InboundRequest;
+  readonly #response: ServerResponse;
+  readonly #lane: Lane;
+  readonly #framer: BodyFramer;
+  readonly #offsets = new OffsetCheck(Hop.RELAY);
+  #early: Buffer[] | undefined = [];
+  #requestEnded = false;
+  #released = false;
+
+  /** @param lane an idle lane; this exchange has it until `released` */
+  constructor(inbound: InboundRequest, response: ServerResponse, lane: Lane) {
+    this.#in = inbound;
+    this.#response = response;
+    this.#lane = lane;
+    this.#framer = new BodyFramer((frame) => lane.sendRequest(frame));
+  }
+
+  /** Sends the request on. All that follows happens by events. */
+  start(): void {
+    this.#lane.start({
+      frame: (_field, message) => this.#onFrame(message),
+      drained: () => this.#in.request.resume(),
+      idle: () => {
+        this.#released = true;
+        this.#in.released();
+      },
+      closed: (error) => this.#onLaneClosed(error),
+    });
+    this.#response.on("drain", () => this.#lane.resume());
+    this.#response.on("close", () => this.#onResponseClosed());
+    this.#readBody();
+  }
+
+  /**
+   * What of the body has come with the head goes with the head: one turn of the event loop shows it. A body that
+   * comes later is never waited for, so that the cluster can refuse early.
+   */
+  #readBody(): void {
+    const { request } = this.#in;
+    request.on("data", (chunk: Buffer) => this.#onBody(chunk));
+    request.on("end", () => this.#onBodyEnd());
+    if (hasNoBody(request)) this.#sendHead(true);
+    else if (request.headers.expect !== undefined) this.#sendHead(false);
+    else setImmediate(() => this.#sendHead(this.#requestEnded));
+  }
+
+  #sendHead(complete: boolean): void {
+    const early = Buffer.concat(this.#early ?? []);
+    this.#early = undefined;
+    if (this.#lane.closed) return;
+    const { head } = this.#in;
+    if (complete && early.length <= MAX_FRAME_DATA_BYTES) {
+      const trailers = toFrameHeaders(this.#in.request.rawTrailers);
+      this.#lane.sendRequest({ case: "whole", value: create(WholeRequestSchema, { head, body: early, trailers }) });
+      return;
+    }
+    this.#lane.sendRequest({ case: "head", value: head });
+    if (!this.#framer.data(early)) this.#in.request.pause();
+    if (complete) this.#framer.end(toFrameHeaders(this.#in.request.rawTrailers));
+  }
+
+  #onBody(chunk: Buffer): void {
+    if (this.#early) this.#early.push(chunk);
+    else if (!this.#lane.answered && !this.#framer.data(chunk)) this.#in.request.pause();
+  }
+
+  #onBodyEnd(): void {
+    this.#requestEnded = true;
+    if (!this.#early && !this.#released && !hasNoBody(this.#in.request)) {
+      this.#framer.end(toFrameHeaders(this.#in.request.rawTrailers));
+    }
+  }
+
+  #onFrame(message: Uint8Array): void {
+    const frame = decodeResponse(message);
+    switch (frame.case) {
+      case "informational":
+        return this.#writeInformational(frame.value);
+      case "head":
+        this.#writeHead(frame.value);
+        return this.#response.flushHeaders();
+      case "data":
+        if (!this.#response.write(this.#offsets.accept(frame.value))) this.#lane.pause();
+        return;
+      case "end":
+        return this.#finish(this.#offsets.accept(frame.value), frame.value.trailers);
+      case "whole":
+        return this.#writeWhole(frame.value);
+      case "error":
+        return this.#fail(FairleadError.fromMessage(frame.value));
+      case "ready":
+      case undefined:
+        return;
+    }
+  }
+
+  #writeInformational(head: ResponseHead): void {
+    if (head.status === 100) return this.#response.writeContinue();
+    const raw = toRawHeaders(head.headers);
+    const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
+    this.#response.socket?.write(`HTTP/1.1 ${head.status} ${head.reason}\r\n${lines.join("")}\r\n`, "latin1");
+  }
+
+  #writeHead(head: ResponseHead): void {
+    const timing = serverTiming(head.timings, this.#in.startedAt);
+    this.#response.sendDate = false;
+    this.#response.writeHead(head.status, head.reason, [...toRawHeaders(head.headers), ...timing]);
+  }
+
+  #writeWhole(whole: WholeResponse): void {
+    if (whole.head) this.#writeHead(whole.head);
+    this.#finish(whole.body, whole.trailers);
+  }
+
+  #finish(last: Uint8Array, trailers: WholeResponse["trailers"]): void {
+    if (trailers.length > 0) this.#response.addTrailers(pairs(toRawHeaders(trailers)));
+    this.#response.end(last);
+  }
+
+  /** Before the head a Status; after it a cut, so that the client cannot take what came as complete. */
+  #fail(error: FairleadError): void {
+    if (this.#response.writableEnded) return;
+    if (this.#response.headersSent) this.#response.destroy();
+    else sendStatus(this.#response, error);
+  }
+
+  #onLaneClosed(error: FairleadError | undefined): void {
+    const sentence = "the connection was lost while the request was under way; it may have been carried out";
+    const cause = error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, sentence);
+    const lost = cause.code === ErrorCode.CONNECTION_LOST;
+    this.#fail(lost ? new FairleadError(cause.code, cause.hop, sentence, { cause }) : cause);
+  }
+
+  /** The answer is out, or the client is gone: either way nobody reads this exchange any more. */
+  #onResponseClosed(): void {
+    if (this.#released) return;
+    const sentence = this.#response.writableFinished ? "answered before the request had ended" : "the client went away";
+    this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, sentence));
+  }
+}
+
+function hasNoBody(request: IncomingMessage): boolean {
+  const length = request.headers["content-length"];
+  return request.headers["transfer-encoding"] === undefined && (length === undefined || length === "0");
+}
+
+function pairs(raw: string[]): [string, string][] {
+  return raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));
+}

@@ -1,0 +1,142 @@
+import { type IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { decodeResponse, ErrorCode, FairleadError, Hop, type Lane, type ResponseHead } from "@fairlead/protocol";
+import { BodyFramer, OffsetCheck } from "./bodies.ts";
+import { toRawHeaders } from "./headers.ts";
+import type { InboundRequest } from "./inbound-http.ts";
+import { SpdyFault } from "./spdy-fault.ts";
+import { sendStatus, sentence } from "./status.ts";
+import { serverTiming } from "./timings.ts";
+
+/**
+ * HTTP in, frames out, for a request that asks for an upgrade: SPDY/3.1 or WebSocket, carried as raw bytes with a
+ * half-close each way. An answer other than 101 is written as an ordinary answer, and the connection is closed.
+ */
+export class InboundUpgrade {
+  readonly #in: InboundRequest;
+  readonly #socket: Socket;
+  readonly #lane: Lane;
+  readonly #framer: BodyFramer;
+  readonly #offsets = new OffsetCheck(Hop.RELAY);
+  readonly #spdy: SpdyFault | undefined;
+  #answer: ServerResponse | undefined;
+  #upgraded = false;
+  #released = false;
+
+  /**
+   * @param socket the client's connection, as node's `upgrade` event hands it over
+   * @param lane an idle lane; this exchange has it until `released`
+   */
+  constructor(inbound: InboundRequest, socket: Socket, lane: Lane) {
+    this.#in = inbound;
+    this.#socket = socket;
+    this.#lane = lane;
+    this.#framer = new BodyFramer((frame) => lane.sendRequest(frame));
+    this.#spdy = SpdyFault.for(inbound.head);
+  }
+
+  /** Sends the request on. All that follows happens by events. */
+  start(): void {
+    this.#lane.start({
+      frame: (_field, message) => this.#onFrame(message),
+      drained: () => this.#socket.resume(),
+      idle: () => {
+        this.#released = true;
+        this.#in.released();
+      },
+      closed: (error) => this.#fail(error ?? lost()),
+    });
+    this.#socket.on("drain", () => this.#lane.resume());
+    this.#socket.on("error", () => {}); // "close" follows and tells
+    this.#socket.on("close", () => this.#onSocketClosed());
+    this.#lane.sendRequest({ case: "head", value: this.#in.head });
+  }
+
+  #onFrame(message: Uint8Array): void {
+    const frame = decodeResponse(message);
+    switch (frame.case) {
+      case "head":
+        return frame.value.status === 101 ? this.#switch(frame.value) : this.#refused(frame.value);
+      case "data":
+        return this.#write(this.#offsets.accept(frame.value));
+      case "end":
+        return this.#end(this.#offsets.accept(frame.value));
+      case "whole":
+        if (frame.value.head) this.#refused(frame.value.head);
+        return this.#end(frame.value.body);
+      case "error":
+        return this.#fail(FairleadError.fromMessage(frame.value));
+      case "informational":
+      case "ready":
+      case undefined:
+        return;
+    }
+  }
+
+  /** 101: from here on both sides speak the other protocol. */
+  #switch(head: ResponseHead): void {
+    this.#upgraded = true;
+    const raw = ["Connection", "Upgrade", "Upgrade", head.upgrade, ...toRawHeaders(head.headers)];
+    raw.push(...serverTiming(head.timings, this.#in.startedAt));
+    const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
+    this.#socket.write(`HTTP/1.1 101 ${head.reason || "Switching Protocols"}\r\n${lines.join("")}\r\n`, "latin1");
+    this.#socket.on("data", (chunk: Buffer) => {
+      if (!this.#framer.data(chunk)) this.#socket.pause();
+    });
+    this.#socket.on("end", () => {
+      if (!this.#lane.closed) this.#framer.end();
+    });
+    this.#socket.resume();
+  }
+
+  #refused(head: ResponseHead): void {
+    const answer = plainAnswer(this.#in.request, this.#socket);
+    answer.sendDate = false;
+    answer.writeHead(head.status, head.reason, toRawHeaders(head.headers));
+    this.#answer = answer;
+    this.#framer.end(); // the request had no body: with this the lane is free again
+  }
+
+  #write(bytes: Uint8Array): void {
+    const passed = this.#spdy ? this.#spdy.pass(bytes) : bytes;
+    if (!(this.#answer ?? this.#socket).write(passed)) this.#lane.pause();
+  }
+
+  #end(last: Uint8Array): void {
+    if (last.length > 0) this.#write(last);
+    if (this.#answer) return void this.#answer.end();
+    const unfinished = this.#spdy?.unfinished("the cluster closed the connection before the command's result");
+    if (unfinished) this.#socket.write(unfinished);
+    this.#socket.end();
+  }
+
+  /**
+   * Before the head a Status. After it a cut: a WebSocket client then says "close 1006". A SPDY client would exit 0
+   * (every kubectl measured), so it gets the fault on its error stream first.
+   */
+  #fail(error: FairleadError): void {
+    if (this.#socket.destroyed) return;
+    if (!this.#upgraded && !this.#answer) return sendStatus(plainAnswer(this.#in.request, this.#socket), error);
+    const told = this.#upgraded ? this.#spdy?.unfinished(sentence(error)) : undefined;
+    if (told) this.#socket.end(told, () => this.#socket.destroy());
+    else this.#socket.destroy();
+  }
+
+  #onSocketClosed(): void {
+    if (this.#released) return;
+    this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, "the client went away"));
+  }
+}
+
+/** node gives no ServerResponse with an `upgrade` event: this makes one that closes the connection at its end. */
+export function plainAnswer(request: IncomingMessage, socket: Socket): ServerResponse {
+  const answer = new ServerResponse(request);
+  answer.shouldKeepAlive = false;
+  answer.assignSocket(socket);
+  answer.on("finish", () => socket.end());
+  return answer;
+}
+
+function lost(): FairleadError {
+  return new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the connection was lost");
+}

@@ -1,0 +1,69 @@
+import { decodeRequest, FairleadError, failExchange, Hop, type Lane, type RequestFrame } from "@fairlead/protocol";
+import type { BodyFrame } from "./bodies.ts";
+import { OutboundHttp } from "./outbound-http.ts";
+import { OutboundUpgrade } from "./outbound-upgrade.ts";
+import { checkHead, type Prepare } from "./upstream.ts";
+
+/** An exchange on its way to the apiserver. */
+export interface Outbound {
+  /** A frame of the request's body came. */
+  body(frame: BodyFrame): void;
+  /** The lane takes frames again. */
+  drained(): void;
+  /** The lane is gone: leave nothing behind. */
+  cancel(): void;
+}
+
+/**
+ * Frames in, HTTP out: serves a lane's exchanges, one after the other, by requests to the apiserver.
+ *
+ * @param lane the lane; this function takes it over and sends its `ready`
+ * @param prepare decides where each request goes on, and refuses
+ * @param ended called once when the lane is gone
+ */
+export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void {
+  let current: Outbound | undefined;
+  let waiting: BodyFrame[] | undefined;
+  const open = async (frame: OpeningFrame): Promise<void> => {
+    const startedAt = performance.now();
+    const head = frame.case === "head" ? frame.value : frame.value.head;
+    if (head === undefined) throw new Error("a whole request without a head");
+    checkHead(head, Hop.IDENTITY_PROXY);
+    const upstream = await prepare(head);
+    if (lane.closed) return;
+    if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, upstream, startedAt);
+    else current = new OutboundHttp(lane, head, upstream, startedAt, frame.case === "whole" ? frame.value : undefined);
+    const early = waiting ?? [];
+    waiting = undefined;
+    lane.resume();
+    for (const body of early) current.body(body);
+  };
+  lane.start({
+    frame: (_field, message) => {
+      const frame = decodeRequest(message);
+      if (frame.case === "head" || frame.case === "whole") {
+        lane.pause(); // until it is known where the request goes; what was read already waits, at most one read
+        waiting = [];
+        open(frame).catch((error: unknown) => {
+          waiting = undefined;
+          lane.resume();
+          failExchange(lane, FairleadError.from(error, Hop.IDENTITY_PROXY));
+        });
+      } else if (frame.case !== undefined) {
+        if (waiting) waiting.push(frame);
+        else current?.body(frame);
+      }
+    },
+    drained: () => current?.drained(),
+    idle: () => {
+      current = undefined;
+    },
+    closed: () => {
+      current?.cancel();
+      ended();
+    },
+  });
+  lane.sendReady();
+}
+
+type OpeningFrame = Extract<RequestFrame["frame"], { case: "head" | "whole" }>;

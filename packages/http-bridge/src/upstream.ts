@@ -1,0 +1,58 @@
+import type { Agent as HttpAgent } from "node:http";
+import type { Agent as HttpsAgent } from "node:https";
+import type { ConnectionOptions } from "node:tls";
+import { ErrorCode, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
+import { checkTarget } from "./request-checks.ts";
+
+/** Where and as whom a request goes on: what the identity proxy decides about it. */
+export interface Upstream {
+  /** https or http. */
+  secure: boolean;
+  address: { host: string; port: number };
+  /** TLS for a connection outside the pool. */
+  tls: ConnectionOptions;
+  /** The pool of kept connections. Upgrades get connections of their own. */
+  agent: HttpAgent | HttpsAgent;
+  /** The headers to send, in node's raw form, Host in them; those that frame the message are not. */
+  headers: string[];
+  /** Judges the answer's status: an error replaces the answer. */
+  judge?(status: number): FairleadError | undefined;
+}
+
+/** Decides where a request goes on. @throws FairleadError if it is refused */
+export type Prepare = (head: RequestHead) => Upstream | Promise<Upstream>;
+
+/** Methods go on as they came; CONNECT would make a tunnel of its own. */
+const METHOD = /^(?!CONNECT$)[A-Z]{1,24}$/;
+/** An upgrade's protocol (RFC 9110, 7.8); h2c would put a second protocol on the connection to the apiserver. */
+const UPGRADE = /^(?!h2c$)[\w.-]{1,32}(\/[\w.-]{1,16})?$/i;
+
+/** Refuses a head that cannot become one clean HTTP/1.1 request. @throws FairleadError MALFORMED_REQUEST */
+export function checkHead(head: RequestHead, hop: Hop): void {
+  checkTarget(head.target, hop);
+  if (!METHOD.test(head.method)) {
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, hop, "the request's method is not one that can be carried");
+  }
+  if (head.upgrade !== "" && !UPGRADE.test(head.upgrade)) {
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, hop, "this upgrade cannot be carried; use SPDY/3.1 or websocket");
+  }
+}
+
+/** What went wrong on the way to the apiserver, told for people. @param sent whether the request may have gone on */
+export function apiserverError(cause: Error, sent: boolean): FairleadError {
+  if (cause instanceof FairleadError) return cause;
+  const reason = (cause as NodeJS.ErrnoException).code ?? cause.message;
+  return sent
+    ? new FairleadError(
+        ErrorCode.CONNECTION_LOST,
+        Hop.APISERVER,
+        `the connection to the apiserver was lost (${reason}); the request may have been carried out`,
+        { cause },
+      )
+    : new FairleadError(
+        ErrorCode.UNREACHABLE,
+        Hop.APISERVER,
+        `the identity proxy cannot reach the apiserver (${reason}); check that the apiserver is up`,
+        { cause },
+      );
+}

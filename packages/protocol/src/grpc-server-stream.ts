@@ -1,0 +1,121 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { errorMapping } from "./error-table.ts";
+import { FairleadError } from "./errors.ts";
+import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
+import { GrpcMessageReader, withGrpcPrefix } from "./grpc-framing.ts";
+import { MAX_MESSAGE_BYTES } from "./limits.ts";
+import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
+
+/**
+ * The server's end of a bidirectional gRPC call, straight on an http2 stream of node's: gRPC's five-byte framing and
+ * its trailers, nothing else. Every stock gRPC client can be the other end.
+ *
+ * @param stream a stream whose request headers were read and judged; nothing was answered on it yet
+ * @param peerHop the hop at the other end, named when the stream breaks
+ */
+export class GrpcServerStream implements MessageStream {
+  readonly #stream: ServerHttp2Stream;
+  readonly #peerHop: Hop;
+  readonly #reader = new GrpcMessageReader(MAX_MESSAGE_BYTES);
+  #events: MessageStreamEvents | undefined;
+  #peerEnded = false;
+  #ended = false;
+  #closed = false;
+  #status: { code: number; message: string } = { code: 0, message: "" };
+
+  constructor(stream: ServerHttp2Stream, peerHop: Hop) {
+    this.#stream = stream;
+    this.#peerHop = peerHop;
+    stream.on("error", () => {}); // "close" follows and tells
+    stream.on("wantTrailers", () => stream.sendTrailers(this.#trailers()));
+  }
+
+  start(events: MessageStreamEvents): void {
+    this.#events = events;
+    const stream = this.#stream;
+    if (stream.destroyed) return void setImmediate(() => this.#close(this.#lost()));
+    stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+    stream.on("data", (chunk: Buffer) => this.#read(chunk));
+    stream.on("drain", () => events.drained());
+    stream.on("end", () => this.#onEnd());
+    stream.on("close", () => this.#close(this.#endedWell() ? undefined : this.#lost()));
+  }
+
+  send(message: Uint8Array): boolean {
+    if (this.#ended || this.#stream.destroyed) return true;
+    return this.#stream.write(withGrpcPrefix(message));
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#stream.end();
+  }
+
+  reset(reason: FairleadError): void {
+    this.#ended = true;
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#close(reason);
+  }
+
+  refuse(reason: FairleadError): void {
+    this.#status = { code: errorMapping(reason.code).grpc, message: reason.message };
+    if (!this.#stream.headersSent && !this.#stream.destroyed) {
+      this.#stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+    }
+    this.end();
+    this.#stream.resume(); // what still comes is thrown away, so that the call can close
+    this.#close(reason);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#closed) return;
+    const messages = this.#reader.read(chunk);
+    if (typeof messages === "string") return this.#violation(`a message is ${messages}`);
+    for (const message of messages) {
+      if (this.#closed) return;
+      this.#events?.message(message);
+    }
+  }
+
+  #onEnd(): void {
+    if (this.#reader.incomplete) return this.#violation("the stream ends within a message");
+    this.#peerEnded = true;
+    if (!this.#closed) this.#events?.ended();
+  }
+
+  #violation(what: string): void {
+    this.refuse(new FairleadError(ErrorCode.PROTOCOL_VIOLATION, this.#peerHop, `gRPC framing: ${what}`));
+  }
+
+  #endedWell(): boolean {
+    return this.#ended && this.#peerEnded && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR;
+  }
+
+  #lost(): FairleadError {
+    const cancelled = this.#stream.rstCode === constants.NGHTTP2_CANCEL;
+    return cancelled
+      ? new FairleadError(ErrorCode.CANCELLED, this.#peerHop, "the call was cancelled by its peer")
+      : new FairleadError(ErrorCode.CONNECTION_LOST, this.#peerHop, "the connection was lost");
+  }
+
+  #close(error?: FairleadError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#events?.closed(error);
+  }
+
+  #trailers(): Record<string, string> {
+    const { code, message } = this.#status;
+    // Percent-encoded as the gRPC protocol has it for Status-Message.
+    return { "grpc-status": String(code), ...(message && { "grpc-message": encodeURIComponent(message) }) };
+  }
+}

@@ -1,0 +1,17 @@
+/** Most bytes of a body that one frame carries. */
+export const MAX_FRAME_DATA_BYTES = 64 * 1024;
+
+/** Most bytes of a request's or response's line and headers, as kube-apiserver has it (Go's http.DefaultMaxHeaderBytes). */
+export const MAX_HEAD_BYTES = 1024 * 1024;
+
+/** Most bytes of one message on a lane: a head, an inline body, and what protobuf adds to each header. */
+export const MAX_MESSAGE_BYTES = MAX_HEAD_BYTES * 2 + MAX_FRAME_DATA_BYTES;
+
+/** Most bytes of an error's sentence: with the Status around it, it stays under the 1,024 bytes of MAX_STATUS_BYTES. */
+export const MAX_ERROR_MESSAGE_BYTES = 700;
+
+/** Most bytes of a Status body: a refused WebSocket handshake is read no further (gorilla/websocket, client.go). */
+export const MAX_STATUS_BYTES = 1024;
+
+/** How long a request waits, before it has gone on, for a relay or an agent that is just away, in milliseconds. */
+export const LANE_WAIT_MS = 4_000;

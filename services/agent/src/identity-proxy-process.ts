@@ -1,0 +1,38 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** An identity proxy that runs beside the agent. */
+export interface IdentityProxyProcess {
+  /** What the agent's `--identity-proxy` would be: `unix:PATH`. */
+  address: string;
+  /** Resolves with the exit code when the process has ended. */
+  ended: Promise<number | null>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an identity proxy beside the agent, for an agent outside the cluster: a process of its own, on a Unix socket
+ * in a private folder, with a kubeconfig for the apiserver.
+ *
+ * @param kubeconfig whose credential may only impersonate; the identity proxy checks that
+ * @param authentication the AuthenticationConfiguration file
+ */
+export function startIdentityProxy(kubeconfig: string, authentication: string, context?: string): IdentityProxyProcess {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-agent-"));
+  const address = `unix:${join(folder, "identity-proxy.sock")}`;
+  const main = fileURLToPath(import.meta.resolve("@fairlead/identity-proxy/main"));
+  const args = [main, "--listen", address, "--kubeconfig", kubeconfig, "--authentication", authentication];
+  if (context !== undefined) args.push("--context", context);
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const ended = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
+  void ended.then(() => rmSync(folder, { recursive: true, force: true }));
+  return { address, ended, stop: () => stop(child, ended) };
+}
+
+async function stop(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  child.kill("SIGTERM");
+  await ended;
+}

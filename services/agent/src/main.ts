@@ -1,0 +1,102 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { runService } from "@fairlead/service";
+import { credentials } from "@grpc/grpc-js";
+import { Command, InvalidArgumentError } from "commander";
+import { Agent, type Peer } from "./agent.ts";
+import { startIdentityProxy } from "./identity-proxy-process.ts";
+
+interface Options {
+  relay: string;
+  relayCa?: string;
+  tokenFile: string;
+  identityProxy?: string;
+  identityProxyCa?: string;
+  tlsCert?: string;
+  tlsKey?: string;
+  kubeconfig?: string;
+  context?: string;
+  authentication?: string;
+  private?: string;
+  grace: number;
+}
+
+const VERSION = "0.1.0";
+const command = new Command("fairlead-agent")
+  .description("Dials out from a cluster to the relay and passes what comes to the identity proxy.")
+  .version(VERSION)
+  .requiredOption("--relay <url>", "the relay, https://HOST:PORT")
+  .option("--relay-ca <file>", "authority that signed the relay's certificate; without it, the system's")
+  .requiredOption("--token-file <file>", "the agent's token, from `fairlead clusters create`")
+  .option("--identity-proxy <address>", "unix:PATH, or https://HOST:PORT with mutual TLS")
+  .option("--identity-proxy-ca <file>", "authority that signed the identity proxy's certificate")
+  .option("--tls-cert <file>", "the agent's certificate for the identity proxy")
+  .option("--tls-key <file>", "its key")
+  .option("--kubeconfig <file>", "outside a cluster: start an identity proxy beside the agent with this kubeconfig")
+  .option("--context <name>", "context of the kubeconfig")
+  .option("--authentication <file>", "with --kubeconfig: the identity proxy's AuthenticationConfiguration")
+  .option("--private <address>", "HOST:PORT for /healthz, /readyz and /metrics")
+  .option("--grace <seconds>", "how long exchanges may go on after SIGTERM", seconds, 20)
+  .addHelpText(
+    "after",
+    "\nExamples:\n  fairlead-agent --relay https://relay.example.com --token-file token --identity-proxy unix:/run/fairlead/identity.sock\n" +
+      "  fairlead-agent --relay https://relay.example.com --token-file token --kubeconfig impersonator.conf --authentication auth.yaml",
+  );
+
+const options = command.parse().opts<Options>();
+await runService("agent", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
+  const beside = besideIdentityProxy(options);
+  const agent = new Agent({
+    relay: tlsPeer(options.relay, { ca: options.relayCa }),
+    identityProxy: identityProxyPeer(options, beside?.address ?? options.identityProxy),
+    agentToken: () => readFileSync(options.tokenFile, "utf8").trim(),
+    version: VERSION,
+    log,
+  });
+  agent.start();
+  let stopping = false;
+  void beside?.ended.then((code) => {
+    if (stopping) return;
+    log.fatal({ code }, "the identity proxy beside the agent has ended");
+    process.exit(1);
+  });
+  return {
+    ready: { relay: options.relay },
+    notReady: () => agent.problem,
+    counts: () => agent.counts,
+    stop: async (graceMs) => {
+      stopping = true;
+      await agent.stop(graceMs);
+      await beside?.stop();
+    },
+  };
+});
+
+function besideIdentityProxy({ kubeconfig, authentication, identityProxy, context }: Options) {
+  if (kubeconfig === undefined) return undefined;
+  if (identityProxy !== undefined) throw new Error("give --identity-proxy or --kubeconfig, not both");
+  if (authentication === undefined) throw new Error("--kubeconfig needs --authentication: whose tokens count");
+  return startIdentityProxy(kubeconfig, authentication, context);
+}
+
+function identityProxyPeer({ identityProxyCa, tlsCert, tlsKey }: Options, address: string | undefined): Peer {
+  if (address === undefined) throw new Error("give --identity-proxy ADDRESS, or --kubeconfig outside a cluster");
+  if (address.startsWith("unix:")) return { target: address, credentials: () => credentials.createInsecure() };
+  if (!tlsCert || !tlsKey) throw new Error("--identity-proxy https://… needs --tls-cert and --tls-key");
+  return tlsPeer(address, { ca: identityProxyCa, cert: tlsCert, key: tlsKey });
+}
+
+function tlsPeer(url: string, files: { ca?: string | undefined; cert?: string; key?: string }): Peer {
+  const { protocol, host, port, hostname } = new URL(url);
+  if (protocol !== "https:") throw new Error(`${url}: an https:// address is due`);
+  const read = (file: string | undefined): Buffer | null => (file === undefined ? null : readFileSync(file));
+  return {
+    target: port === "" ? `${hostname}:443` : host,
+    credentials: () => credentials.createSsl(read(files.ca), read(files.key), read(files.cert)),
+  };
+}
+
+function seconds(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("a whole number of seconds is due");
+  return Number(value);
+}

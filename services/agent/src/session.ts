@@ -1,0 +1,163 @@
+import type { Client } from "@grpc/grpc-js";
+import {
+  AgentFrameSchema,
+  ErrorCode,
+  FairleadError,
+  FrameStream,
+  GrpcClientStream,
+  Hop,
+  methodPath,
+  type Registered,
+  type RelayFrame,
+  RelayFrameSchema,
+  TunnelService,
+} from "@fairlead/protocol";
+import type { Logger } from "@fairlead/service";
+import { Backoff } from "./backoff.ts";
+import { LanePair } from "./lane-pair.ts";
+
+const ATTACH_PATH = methodPath(TunnelService.method.attach);
+/** A relay that leaves this many heartbeats unanswered is gone. */
+const MISSED_HEARTBEATS = 3;
+/** Most lanes of one session: what the relay may ask for is bounded here too. */
+const MAX_LANES = 2_000;
+
+/** What a session needs, and whom it tells. */
+export interface SessionOptions {
+  relay: Client;
+  identityProxy: Client;
+  agentToken: string;
+  version: string;
+  log: Logger;
+  registered(): void;
+  /** The relay is stopping: attach anew. */
+  draining(): void;
+  closed(error: FairleadError | undefined): void;
+}
+
+/** One attachment to a relay: its control stream and its lanes. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #control: FrameStream<typeof AgentFrameSchema, typeof RelayFrameSchema>;
+  readonly #pairs = new Set<LanePair>();
+  readonly #retry = new Backoff();
+  #registered: Registered | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #unanswered = 0;
+  #problem: string | undefined;
+  #ending = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const stream = new GrpcClientStream(options.relay, ATTACH_PATH, { token: options.agentToken, peerHop: Hop.RELAY });
+    this.#control = new FrameStream(stream, AgentFrameSchema, RelayFrameSchema, Hop.RELAY);
+    this.#control.start({ frame: (frame) => this.#onFrame(frame), closed: (error) => this.#onClosed(error) });
+    this.#control.send({ frame: { case: "register", value: { agentVersion: options.version } } });
+  }
+
+  get counts(): { lanes: number; exchanges: number } {
+    const busy = [...this.#pairs].filter((pair) => pair.inExchange).length;
+    return { lanes: this.#pairs.size, exchanges: busy };
+  }
+
+  /** Why the session cannot serve; undefined if it can. */
+  get problem(): string | undefined {
+    return this.#registered ? this.#problem : "not attached to the relay";
+  }
+
+  /** Takes no new exchange, lets those under way end within `graceMs`, and closes. */
+  async drain(graceMs: number): Promise<void> {
+    this.#ending = true;
+    if (this.#registered) this.#control.send({ frame: { case: "drain", value: {} } });
+    const deadline = Date.now() + graceMs;
+    while (this.counts.exchanges > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+    const stopping = new FairleadError(ErrorCode.DRAINING, Hop.AGENT, "the agent is stopping");
+    for (const pair of this.#pairs) pair.end(stopping);
+    this.#control.end();
+    this.#control.reset(stopping);
+  }
+
+  #onFrame({ frame }: RelayFrame): void {
+    switch (frame.case) {
+      case "registered":
+        this.#registered = frame.value;
+        this.#heartbeat = setInterval(() => this.#beat(), Math.max(1_000, frame.value.heartbeatIntervalMs));
+        this.#options.registered();
+        return this.#keepIdleLanes();
+      case "heartbeat":
+        this.#unanswered = 0;
+        return;
+      case "laneDemand":
+        return this.#open(frame.value.lanes);
+      case "drain":
+        this.#ending = true;
+        return this.#options.draining();
+      case undefined:
+        return;
+    }
+  }
+
+  #beat(): void {
+    if (this.#unanswered++ < MISSED_HEARTBEATS) return this.#control.send({ frame: { case: "heartbeat", value: {} } });
+    this.#control.reset(new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the relay does not answer heartbeats"));
+  }
+
+  /** Opens what is missing of the idle lanes that the relay wants, so that the next request finds one. */
+  #keepIdleLanes(): void {
+    const wanted = this.#registered?.idleLanes ?? 0;
+    const idle = [...this.#pairs].filter((pair) => !pair.inExchange).length;
+    this.#open(wanted - idle);
+  }
+
+  #open(count: number): void {
+    const { relay, identityProxy } = this.#options;
+    if (!this.#registered || this.#ending) return;
+    const { sessionId } = this.#registered;
+    for (let i = 0; i < count && this.#pairs.size < MAX_LANES; i++) {
+      const pair: LanePair = new LanePair({
+        relay,
+        identityProxy,
+        sessionId,
+        opened: () => this.#onOpened(),
+        busy: () => this.#keepIdleLanes(),
+        closed: (closed, unserved) => this.#onPairClosed(closed, unserved),
+      });
+      this.#pairs.add(pair);
+    }
+  }
+
+  #onOpened(): void {
+    this.#retry.reset();
+    if (this.#problem === undefined) return;
+    this.#problem = undefined;
+    this.#control.send({ frame: { case: "condition", value: {} } });
+  }
+
+  #onPairClosed(pair: LanePair, unserved: FairleadError | undefined): void {
+    this.#pairs.delete(pair);
+    if (this.#ending) return;
+    if (unserved && this.#problem === undefined) this.#reportUnserved(unserved);
+    if (unserved === undefined) return this.#keepIdleLanes();
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#keepIdleLanes();
+    }, this.#retry.next());
+  }
+
+  #reportUnserved(cause: FairleadError): void {
+    this.#problem = "the agent cannot reach the identity proxy beside it; check that it runs";
+    this.#options.log.error({ err: cause }, this.#problem);
+    const problem = new FairleadError(ErrorCode.UNREACHABLE, Hop.IDENTITY_PROXY, this.#problem).toMessage();
+    this.#control.send({ frame: { case: "condition", value: { problem } } });
+  }
+
+  #onClosed(error: FairleadError | undefined): void {
+    this.#ending = true;
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#retryTimer);
+    const lost = error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the relay ended the control stream");
+    for (const pair of this.#pairs) pair.end(lost);
+    this.#options.closed(error);
+  }
+}

@@ -1,0 +1,119 @@
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent, type RequestOptions } from "node:https";
+import type { ConnectionOptions } from "node:tls";
+import { KubeConfig } from "@kubernetes/client-node";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+
+/** How long a kept connection may idle, in milliseconds: less than the apiserver's own 90 s, so that it never closes one that we just chose. */
+const IDLE_CONNECTION_MS = 30_000;
+/** Most connections kept idle. */
+const MAX_IDLE_CONNECTIONS = 256;
+/** How long our own credential is used before it is read again, in milliseconds. A service account's token rotates hourly. */
+const CREDENTIAL_MS = 30_000;
+
+/** The way to the apiserver as it is now. */
+export interface ApiserverConnection {
+  secure: boolean;
+  /** The value of the Host header. */
+  host: string;
+  address: { host: string; port: number };
+  /** TLS, client certificate included, for connections outside the pool. */
+  tls: ConnectionOptions;
+  /** The pool of kept connections. */
+  agent: HttpAgent | HttpsAgent;
+  /** This process's own bearer token, if that is how it authenticates. */
+  token: string | undefined;
+}
+
+/** Where the apiserver is and who this process is to it. */
+export interface ApiserverSource {
+  /** A kubeconfig; undefined for the service account of the pod that this process runs in. */
+  kubeconfig: string | undefined;
+  /** The kubeconfig's context; undefined for its current one. */
+  context: string | undefined;
+}
+
+/** The cluster's apiserver and the identity proxy's own credential for it, read again as it rotates. */
+export class Apiserver {
+  readonly #source: ApiserverSource;
+  #current: ApiserverConnection | undefined;
+  #untilMs = 0;
+
+  /** @throws Error if the kubeconfig cannot be read, or would skip the apiserver's verification */
+  constructor(source: ApiserverSource) {
+    this.#source = source;
+    clusterOf(loadKubeconfig(source));
+  }
+
+  /** The way to the apiserver. @throws FairleadError OWN_CREDENTIAL_REFUSED if the credential cannot be read */
+  async connection(): Promise<ApiserverConnection> {
+    if (this.#current && this.#untilMs > Date.now()) return this.#current;
+    try {
+      this.#current = await this.#read();
+      this.#untilMs = Date.now() + CREDENTIAL_MS;
+      return this.#current;
+    } catch (cause) {
+      const sentence = "the identity proxy cannot read its own credential for the apiserver; check its service account";
+      throw new FairleadError(ErrorCode.OWN_CREDENTIAL_REFUSED, Hop.IDENTITY_PROXY, sentence, { cause });
+    }
+  }
+
+  /**
+   * Judges an answer's status. The caller's token was verified before, so a 401 means our own: it is read again for
+   * the next request, and the caller is not told to sign in.
+   */
+  judge(status: number): FairleadError | undefined {
+    if (status !== 401) return undefined;
+    this.#untilMs = 0;
+    const sentence = "the apiserver refuses the identity proxy's own credential, not yours; check its service account";
+    return new FairleadError(ErrorCode.OWN_CREDENTIAL_REFUSED, Hop.IDENTITY_PROXY, sentence);
+  }
+
+  /** How many connections the pool has, in use or idle. */
+  get sockets(): number {
+    const { agent } = this.#current ?? {};
+    const pools = [agent?.sockets, agent?.freeSockets].flatMap((pool) => Object.values(pool ?? {}));
+    return pools.reduce((sum, sockets) => sum + (sockets?.length ?? 0), 0);
+  }
+
+  async #read(): Promise<ApiserverConnection> {
+    const kubeconfig = loadKubeconfig(this.#source);
+    const { secure, url } = clusterOf(kubeconfig);
+    const options: RequestOptions & { headers: Record<string, string> } = { headers: {} };
+    await kubeconfig.applyToHTTPSOptions(options);
+    const { ca, cert, key, servername } = options;
+    const tls: ConnectionOptions = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), ...(servername && { servername }) };
+    return {
+      secure,
+      host: url.host,
+      address: { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || (secure ? 443 : 80)) },
+      tls,
+      agent: this.#poolFor(secure, tls),
+      token: options.headers.Authorization?.replace(/^Bearer /, "").trim(),
+    };
+  }
+
+  /** The pool lives on for as long as the TLS material is the same. */
+  #poolFor(secure: boolean, tls: ConnectionOptions): HttpAgent | HttpsAgent {
+    if (this.#current && JSON.stringify(this.#current.tls) === JSON.stringify(tls)) return this.#current.agent;
+    const pool = { keepAlive: true, timeout: IDLE_CONNECTION_MS, maxFreeSockets: MAX_IDLE_CONNECTIONS };
+    return secure ? new HttpsAgent({ ...pool, ...tls }) : new HttpAgent(pool);
+  }
+}
+
+function loadKubeconfig({ kubeconfig, context }: ApiserverSource): KubeConfig {
+  const loaded = new KubeConfig();
+  if (kubeconfig === undefined) loaded.loadFromCluster();
+  else loaded.loadFromFile(kubeconfig);
+  if (context !== undefined) loaded.setCurrentContext(context);
+  return loaded;
+}
+
+function clusterOf(kubeconfig: KubeConfig): { secure: boolean; url: URL } {
+  const cluster = kubeconfig.getCurrentCluster();
+  if (!cluster) throw new Error("the kubeconfig has no current cluster");
+  if (cluster.skipTLSVerify) throw new Error("the kubeconfig skips the apiserver's verification; give its certificate-authority");
+  const url = new URL(cluster.server);
+  if (url.pathname !== "/") throw new Error(`the apiserver's address ${cluster.server} has a path, which is not supported`);
+  return { secure: url.protocol === "https:", url };
+}

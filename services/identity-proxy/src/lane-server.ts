@@ -1,0 +1,115 @@
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { dirname } from "node:path";
+import { serveLane, type Prepare } from "@fairlead/http-bridge";
+import {
+  AccessService,
+  ErrorCode,
+  FairleadError,
+  GrpcServerStream,
+  Hop,
+  Lane,
+  LANE_SERVER_OPTIONS,
+  methodPath,
+  widenConnectionWindow,
+} from "@fairlead/protocol";
+
+/** Where the identity proxy listens: for the agent alone. */
+export type ListenOptions =
+  /** Side by side with the agent, under the same user. */
+  | { kind: "unix"; path: string }
+  /** In a pod of its own; the agent shows a certificate that `clientCa` signed. */
+  | { kind: "tls"; host: string; port: number; cert: string; key: string; clientCa: string };
+
+/** What the server holds now. */
+export interface LaneCounts {
+  sessions: number;
+  lanes: number;
+}
+
+const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
+
+/** Serves `AccessService.Exchange` to the agent. */
+export class LaneServer {
+  readonly #server: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #lanes = new Set<Lane>();
+  readonly #listen: ListenOptions;
+
+  /** @param prepare decides where each request goes on, and refuses */
+  constructor(listen: ListenOptions, prepare: Prepare) {
+    this.#listen = listen;
+    this.#server = makeServer(listen);
+    this.#server.on("session", (session) => {
+      this.#sessions.add(session);
+      session.on("close", () => this.#sessions.delete(session));
+      widenConnectionWindow(session);
+    });
+    this.#server.on("stream", (stream, headers) => {
+      if (headers[":path"] !== EXCHANGE_PATH || headers[":method"] !== "POST") {
+        stream.respond({ ":status": 200, "content-type": "application/grpc+proto", "grpc-status": "12" }, { endStream: true });
+        return;
+      }
+      const lane = new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT);
+      this.#lanes.add(lane);
+      serveLane(lane, prepare, () => this.#lanes.delete(lane));
+    });
+  }
+
+  get counts(): LaneCounts {
+    return { sessions: this.#sessions.size, lanes: this.#lanes.size };
+  }
+
+  /** Listens. @returns the address, as the agent's `--identity-proxy` takes it */
+  async start(): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("error", reject);
+    if (this.#listen.kind === "unix") listenPrivately(this.#server, this.#listen.path, resolve);
+    else this.#server.listen(this.#listen.port, this.#listen.host, resolve);
+    await promise;
+    const address = this.#server.address();
+    return typeof address === "object" && address ? `https://${address.address}:${address.port}` : `unix:${address}`;
+  }
+
+  /** Takes no new lane, and ends all after `graceMs` or when the last exchange has ended. */
+  async stop(graceMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    for (const session of this.#sessions) session.close();
+    const stopping = new FairleadError(ErrorCode.DRAINING, Hop.IDENTITY_PROXY, "the identity proxy is stopping");
+    const endIdle = (): void => {
+      for (const lane of this.#lanes) if (!lane.inExchange) lane.end();
+    };
+    endIdle();
+    const poll = setInterval(endIdle, 50);
+    const cut = setTimeout(() => {
+      for (const lane of this.#lanes) lane.reset(stopping);
+      for (const session of this.#sessions) session.destroy();
+    }, graceMs);
+    await promise;
+    clearInterval(poll);
+    clearTimeout(cut);
+  }
+}
+
+function makeServer(listen: ListenOptions): Http2Server {
+  if (listen.kind === "unix") return createServer(LANE_SERVER_OPTIONS);
+  return createSecureServer({
+    ...LANE_SERVER_OPTIONS,
+    cert: readFileSync(listen.cert),
+    key: readFileSync(listen.key),
+    ca: readFileSync(listen.clientCa),
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: "TLSv1.3",
+  });
+}
+
+/** The socket is made 0600 at once, by the umask; one that a killed process left is removed. */
+function listenPrivately(server: Http2Server, path: string, listening: () => void): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  rmSync(path, { force: true });
+  const before = process.umask(0o177);
+  server.listen(path, listening);
+  process.umask(before);
+}

@@ -1,0 +1,80 @@
+import { request } from "node:https";
+import { request as plainRequest } from "node:http";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { Apiserver } from "./apiserver.ts";
+
+/** Resources that everybody may create: Kubernetes' own system:basic-user role. */
+const SELF_REVIEWS = new Set(["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"]);
+const CHECK_TIMEOUT_MS = 10_000;
+
+/** A rule of SelfSubjectRulesReview (authorization.k8s.io/v1). */
+interface ResourceRule {
+  verbs: string[];
+  apiGroups?: string[];
+  resources?: string[];
+}
+
+/**
+ * Checks that this process's own account can do nothing but impersonate: a request that lost its impersonation
+ * headers is then refused by the apiserver instead of carried out with the account's rights.
+ *
+ * @throws FairleadError ACCESS_DENIED naming the right that is too much; UNREACHABLE if the apiserver cannot be asked
+ */
+export async function checkLeastPrivilege(apiserver: Apiserver): Promise<void> {
+  const review = await post(apiserver, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectRulesReview",
+    spec: { namespace: "kube-system" },
+  });
+  const rules: ResourceRule[] = Object(Object(review).status).resourceRules ?? [];
+  const excess = rules.find((rule) => !isImpersonation(rule) && !isSelfReview(rule));
+  if (excess === undefined) return;
+  const right = `${excess.verbs.join(",")} ${(excess.resources ?? []).join(",")}`;
+  const sentence = `the identity proxy's own account may ${right}; it must have no right but to impersonate users and groups`;
+  throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
+}
+
+function isImpersonation({ verbs }: ResourceRule): boolean {
+  return verbs.every((verb) => verb === "impersonate");
+}
+
+function isSelfReview({ verbs, resources = [] }: ResourceRule): boolean {
+  return verbs.every((verb) => verb === "create") && resources.every((resource) => SELF_REVIEWS.has(resource));
+}
+
+async function post(apiserver: Apiserver, path: string, body: object): Promise<unknown> {
+  const { secure, address, agent, token } = await apiserver.connection();
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const sent = (secure ? request : plainRequest)(
+    {
+      ...address,
+      agent,
+      path,
+      method: "POST",
+      timeout: CHECK_TIMEOUT_MS,
+      headers: { "Content-Type": "application/json", ...(token !== undefined && { Authorization: `Bearer ${token}` }) },
+    },
+    (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      response.on("end", () => {
+        if (response.statusCode === 201) resolve(JSON.parse(text));
+        else reject(refused(response.statusCode));
+      });
+    },
+  );
+  sent.on("timeout", () => sent.destroy(new Error("no answer in time")));
+  sent.on("error", (cause) => reject(unreachable(cause)));
+  sent.end(JSON.stringify(body));
+  return promise;
+}
+
+function refused(status: number | undefined): FairleadError {
+  const sentence = `the apiserver answers ${status} when the identity proxy asks for its own rights; check its credential`;
+  return new FairleadError(ErrorCode.OWN_CREDENTIAL_REFUSED, Hop.IDENTITY_PROXY, sentence);
+}
+
+function unreachable(cause: Error): FairleadError {
+  const sentence = `the identity proxy cannot reach the apiserver (${cause.message}); check its address and that it is up`;
+  return new FairleadError(ErrorCode.UNREACHABLE, Hop.APISERVER, sentence, { cause });
+}

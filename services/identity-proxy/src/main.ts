@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+import { readAuthenticationConfiguration, TokenVerifier } from "@fairlead/authentication";
+import { Hop } from "@fairlead/protocol";
+import { runService, splitAddress } from "@fairlead/service";
+import { Command, InvalidArgumentError } from "commander";
+import { Apiserver } from "./apiserver.ts";
+import { identityProxy } from "./identity-proxy.ts";
+import { LaneServer, type ListenOptions } from "./lane-server.ts";
+import { checkLeastPrivilege } from "./least-privilege.ts";
+
+interface Options {
+  listen: string;
+  tlsCert?: string;
+  tlsKey?: string;
+  clientCa?: string;
+  authentication: string;
+  kubeconfig?: string;
+  context?: string;
+  private?: string;
+  grace: number;
+}
+
+const command = new Command("fairlead-identity-proxy")
+  .description("Verifies callers inside the cluster and passes their requests to kube-apiserver by impersonation.")
+  .requiredOption("--listen <address>", "unix:PATH beside the agent, or HOST:PORT with mutual TLS")
+  .option("--tls-cert <file>", "certificate for HOST:PORT")
+  .option("--tls-key <file>", "its key")
+  .option("--client-ca <file>", "authority that signed the agent's certificate")
+  .requiredOption("--authentication <file>", "AuthenticationConfiguration (apiserver.config.k8s.io/v1): whose tokens count")
+  .option("--kubeconfig <file>", "how to reach the apiserver; without it, the pod's service account")
+  .option("--context <name>", "context of the kubeconfig")
+  .option("--private <address>", "HOST:PORT for /healthz, /readyz and /metrics")
+  .option("--grace <seconds>", "how long exchanges may go on after SIGTERM", seconds, 20)
+  .addHelpText(
+    "after",
+    "\nExamples:\n  fairlead-identity-proxy --listen unix:/run/fairlead/identity.sock --authentication auth.yaml\n" +
+      "  fairlead-identity-proxy --listen 0.0.0.0:8444 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml",
+  );
+
+const options = command.parse().opts<Options>();
+await runService("identity-proxy", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
+  const issuers = await readAuthenticationConfiguration(options.authentication);
+  const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
+  await checkLeastPrivilege(apiserver);
+  const server = new LaneServer(
+    listenOptions(options),
+    identityProxy(new TokenVerifier(issuers, Hop.IDENTITY_PROXY), apiserver, log),
+  );
+  const address = await server.start();
+  log.info({ address, issuers: issuers.map((issuer) => issuer.url) }, "serving");
+  return {
+    ready: { address },
+    notReady: () => undefined,
+    counts: () => ({ ...server.counts, apiserver_sockets: apiserver.sockets }),
+    stop: (graceMs) => server.stop(graceMs),
+  };
+});
+
+function listenOptions({ listen, tlsCert, tlsKey, clientCa }: Options): ListenOptions {
+  if (listen.startsWith("unix:")) return { kind: "unix", path: listen.slice("unix:".length) };
+  const [host, port] = splitAddress(listen);
+  if (!tlsCert || !tlsKey || !clientCa) {
+    throw new Error("--listen HOST:PORT needs --tls-cert, --tls-key and --client-ca: only the agent may come in");
+  }
+  return { kind: "tls", host, port, cert: tlsCert, key: tlsKey, clientCa };
+}
+
+function seconds(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("a whole number of seconds is due");
+  return Number(value);
+}

@@ -1,0 +1,142 @@
+import type { ServerHttp2Stream } from "node:http2";
+import { bearerToken, type Subject } from "@fairlead/authentication";
+import {
+  decodeRequest,
+  ErrorCode,
+  exchangeIdText,
+  FairleadError,
+  failExchange,
+  GrpcServerStream,
+  Hop,
+  Lane,
+  type RequestHead,
+  splice,
+} from "@fairlead/protocol";
+import type { Logger } from "@fairlead/service";
+import type { Admission } from "../access/admission.ts";
+import type { Attachments, TakenLane } from "./attachments.ts";
+
+/** An exchange under way. */
+interface LiveExchange {
+  subject: Subject;
+  cluster: string;
+  cut(reason: FairleadError): void;
+}
+
+/** Serves the lanes of clients: admits each exchange and joins it to a lane of the cluster's agent. */
+export class AccessServiceHandler {
+  readonly #admission: Admission;
+  readonly #attachments: Attachments;
+  readonly #log: Logger;
+  readonly #lanes = new Set<Lane>();
+  readonly #exchanges = new Set<LiveExchange>();
+
+  constructor(admission: Admission, attachments: Attachments, log: Logger) {
+    this.#admission = admission;
+    this.#attachments = attachments;
+    this.#log = log;
+  }
+
+  get counts(): { client_lanes: number; exchanges: number } {
+    return { client_lanes: this.#lanes.size, exchanges: this.#exchanges.size };
+  }
+
+  /** `AccessService.Exchange`. */
+  exchange(stream: ServerHttp2Stream): void {
+    const lane = new Lane(new GrpcServerStream(stream, Hop.CLIENT_PROXY), "server", Hop.CLIENT_PROXY);
+    this.#lanes.add(lane);
+    this.#awaitRequest(lane);
+    lane.sendReady();
+  }
+
+  /** Cuts the exchanges that are not admitted any more. */
+  recheck(): void {
+    for (const { subject, cluster, cut } of this.#exchanges) {
+      try {
+        this.#admission.admit(subject, cluster);
+      } catch (error) {
+        cut(FairleadError.from(error, Hop.RELAY));
+      }
+    }
+  }
+
+  /** Ends the lanes that have no exchange, so that clients open theirs elsewhere. */
+  endIdle(): void {
+    for (const lane of this.#lanes) if (!lane.inExchange) lane.end();
+  }
+
+  #awaitRequest(lane: Lane): void {
+    const early: Uint8Array[] = [];
+    const gone = new AbortController();
+    let opened = false;
+    lane.start({
+      frame: (_field, message) => {
+        early.push(message); // what one read brought beside the head; then the lane is paused
+        if (opened) return;
+        opened = true;
+        lane.pause();
+        this.#open(lane, message, early, gone.signal).catch((error: unknown) => this.#refuse(lane, error));
+      },
+      drained: () => {},
+      idle: () => {},
+      closed: () => {
+        this.#lanes.delete(lane);
+        gone.abort();
+      },
+    });
+    lane.resume();
+  }
+
+  async #open(lane: Lane, message: Uint8Array, early: Uint8Array[], gone: AbortSignal): Promise<void> {
+    const receivedAt = performance.now();
+    const head = requestHead(message);
+    const subject = await this.#admission.authenticate(credentialOf(head));
+    const cluster = this.#admission.admit(subject, head.cluster).name;
+    const taken = await this.#attachments.take(cluster, gone);
+    if (lane.closed) return this.#attachments.offer(taken);
+    this.#log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, cluster }, "exchange");
+    const passRequest = this.#join(lane, taken, subject);
+    for (const frame of early) passRequest(frame, receivedAt);
+    lane.resume();
+  }
+
+  #join(lane: Lane, taken: TakenLane, subject: Subject): (message: Uint8Array, receivedAt: number) => void {
+    const { cluster } = taken.attachment;
+    const live: LiveExchange = { subject, cluster, cut: (reason) => taken.lane.reset(reason) };
+    this.#exchanges.add(live);
+    const joined = splice(lane, taken.lane, {
+      hop: Hop.RELAY,
+      inboundIdle: () => this.#awaitRequest(lane),
+      outboundIdle: () => {
+        this.#exchanges.delete(live);
+        this.#attachments.offer(taken);
+      },
+      closed: () => {
+        this.#exchanges.delete(live);
+        if (lane.closed) this.#lanes.delete(lane);
+        if (taken.lane.closed) taken.attachment.forget(taken.lane);
+      },
+    });
+    return joined.request;
+  }
+
+  #refuse(lane: Lane, error: unknown): void {
+    const refusal = FairleadError.from(error, Hop.RELAY);
+    if (refusal.code === ErrorCode.INTERNAL) this.#log.error({ err: error }, "an exchange failed");
+    failExchange(lane, refusal);
+    if (!lane.closed && !lane.inExchange) this.#awaitRequest(lane);
+  }
+}
+
+function requestHead(message: Uint8Array): RequestHead {
+  const frame = decodeRequest(message);
+  const head = frame.case === "whole" ? frame.value.head : frame.case === "head" ? frame.value : undefined;
+  if (head) return head;
+  throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.CLIENT_PROXY, "a request has no head");
+}
+
+/** The caller's own token, as the cluster will see it. */
+function credentialOf(head: RequestHead): string | undefined {
+  const header = head.headers.find(({ name }) => name.toLowerCase() === "authorization");
+  return header && bearerToken(Buffer.from(header.value).toString("latin1"));
+}

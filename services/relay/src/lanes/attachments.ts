@@ -1,0 +1,142 @@
+import { ErrorCode, FairleadError, Hop, LANE_WAIT_MS, type Lane } from "@fairlead/protocol";
+import { type Attachment, IDLE_LANES } from "./attachment.ts";
+
+/** Most exchanges of one cluster that wait for a lane. */
+const MAX_WAITING = 1_000;
+
+/** An exchange that waits for a lane. */
+interface Waiting {
+  resolve(taken: TakenLane): void;
+  reject(error: FairleadError): void;
+}
+
+/** A lane to an agent, and the attachment that it goes back to. */
+export interface TakenLane {
+  lane: Lane;
+  attachment: Attachment;
+}
+
+/** The agents that are attached now, by cluster, and the exchanges that wait for them. */
+export class Attachments {
+  readonly #byCluster = new Map<string, Attachment[]>();
+  readonly #bySession = new Map<string, Attachment>();
+  readonly #waiting = new Map<string, Waiting[]>();
+  /** Since when a cluster has no agent. A relay that just started counts all as just gone. */
+  readonly #absentSinceMs = new Map<string, number>();
+  readonly #startedAtMs = Date.now();
+
+  /** The attachments of a cluster. */
+  of(cluster: string): readonly Attachment[] {
+    return this.#byCluster.get(cluster) ?? [];
+  }
+
+  all(): Attachment[] {
+    return [...this.#bySession.values()];
+  }
+
+  /** The attachment that a lane's `ready` names. */
+  ofSession(sessionId: Uint8Array): Attachment | undefined {
+    return this.#bySession.get(Buffer.from(sessionId).toString("hex"));
+  }
+
+  get waitingCount(): number {
+    return [...this.#waiting.values()].reduce((sum, waiting) => sum + waiting.length, 0);
+  }
+
+  /** An agent attached. What waits for its cluster is asked for beyond the idle lanes that it opens anyway. */
+  add(attachment: Attachment): void {
+    const { cluster, sessionId } = attachment;
+    this.#bySession.set(sessionId.toString("hex"), attachment);
+    this.#byCluster.set(cluster, [...this.of(cluster), attachment]);
+    attachment.demand((this.#waiting.get(cluster)?.length ?? 0) - IDLE_LANES);
+  }
+
+  /** An agent is gone. */
+  remove(attachment: Attachment): void {
+    const { cluster, sessionId } = attachment;
+    this.#bySession.delete(sessionId.toString("hex"));
+    const left = this.of(cluster).filter((other) => other !== attachment);
+    if (left.length > 0) this.#byCluster.set(cluster, left);
+    else {
+      this.#byCluster.delete(cluster);
+      this.#absentSinceMs.set(cluster, Date.now());
+    }
+  }
+
+  /** A lane is free: it serves the exchange that has waited longest, or is kept. */
+  offer({ lane, attachment }: TakenLane): void {
+    attachment.keep(lane);
+    const next = attachment.accepts ? this.#waiting.get(attachment.cluster)?.shift() : undefined;
+    const taken = next && attachment.take();
+    if (next && taken) next.resolve({ lane: taken, attachment });
+  }
+
+  /**
+   * A lane to the cluster's agent. Waits for one that is just away, up to 4 s from when it went.
+   *
+   * @param signal ends the wait
+   * @throws FairleadError AGENT_NOT_CONNECTED, TIMED_OUT, LIMIT_EXCEEDED, or what the agent says is wrong with it
+   */
+  async take(cluster: string, signal: AbortSignal): Promise<TakenLane> {
+    const agents = this.of(cluster).filter((attachment) => attachment.accepts);
+    for (const attachment of agents) {
+      const lane = attachment.take();
+      if (lane) return { lane, attachment };
+    }
+    const patienceMs = agents.length > 0 ? LANE_WAIT_MS : this.#patienceMs(cluster);
+    if (patienceMs <= 0) throw this.#failure(cluster);
+    const queue = this.#waiting.get(cluster) ?? [];
+    this.#waiting.set(cluster, queue);
+    if (queue.length >= MAX_WAITING) throw tooManyWaiting(cluster);
+    for (const attachment of agents.slice(0, 1)) attachment.demand(1);
+    return this.#wait(cluster, queue, patienceMs, signal);
+  }
+
+  async #wait(cluster: string, queue: Waiting[], patienceMs: number, signal: AbortSignal): Promise<TakenLane> {
+    const { promise, resolve, reject } = Promise.withResolvers<TakenLane>();
+    const waiting: Waiting = { resolve, reject };
+    queue.push(waiting);
+    const leave = (error: FairleadError): void => {
+      const at = queue.indexOf(waiting);
+      if (at >= 0) queue.splice(at, 1);
+      reject(error);
+    };
+    const timer = setTimeout(() => leave(this.#failure(cluster)), patienceMs);
+    const onAbort = (): void => leave(new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away"));
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #patienceMs(cluster: string): number {
+    const sinceMs = this.#absentSinceMs.get(cluster) ?? this.#startedAtMs;
+    return sinceMs + LANE_WAIT_MS - Date.now();
+  }
+
+  /** Why there is no lane, as well as the relay knows. */
+  #failure(cluster: string): FairleadError {
+    const agents = this.of(cluster).filter((attachment) => attachment.accepts);
+    const problem = agents.find((attachment) => attachment.problem)?.problem;
+    if (problem) return problem;
+    return agents.length === 0
+      ? new FairleadError(
+          ErrorCode.AGENT_NOT_CONNECTED,
+          Hop.AGENT,
+          `the agent of the cluster ${cluster} is not connected to the relay; check that it runs and reaches the relay`,
+        )
+      : new FairleadError(
+          ErrorCode.TIMED_OUT,
+          Hop.AGENT,
+          `the agent of the cluster ${cluster} opened no lane in time; try again, and check its log if it stays so`,
+        );
+  }
+}
+
+function tooManyWaiting(cluster: string): FairleadError {
+  const sentence = `${MAX_WAITING} requests wait for the agent of the cluster ${cluster} already; try again in a moment`;
+  return new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, sentence, { retryAfterSeconds: 1 });
+}

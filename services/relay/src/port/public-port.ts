@@ -1,0 +1,90 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  createSecureServer,
+  Http2ServerRequest,
+  Http2ServerResponse,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { bearerToken } from "@fairlead/authentication";
+import {
+  AccessService,
+  LANE_SERVER_OPTIONS,
+  MAX_HEAD_BYTES,
+  methodPath,
+  TunnelService,
+  widenConnectionWindow,
+} from "@fairlead/protocol";
+import type { AccessServiceHandler } from "../lanes/access-service.ts";
+import type { TunnelServiceHandler } from "../lanes/tunnel-service.ts";
+
+/** Certificate and key, PEM. */
+export interface PortTls {
+  cert: Buffer;
+  key: Buffer;
+}
+
+/** A handler of requests that are no stream of ours: unary RPCs, JSON, health. */
+export type RequestHandler = (
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+) => void;
+
+/**
+ * The relay's one public port: HTTP/2 and HTTP/1.1 over TLS. The three streams of frames are served straight on
+ * their http2 streams; all else goes to an ordinary handler. The server is our own because its windows have to be
+ * set: with grpc-js as a server, uploads are limited to 64 KiB a round trip.
+ */
+export class PublicPort {
+  readonly server: Http2SecureServer;
+  readonly #sessions = new Set<ServerHttp2Session>();
+
+  constructor(tls: PortTls, access: AccessServiceHandler, tunnel: TunnelServiceHandler, handle: RequestHandler) {
+    this.server = createSecureServer({
+      ...LANE_SERVER_OPTIONS,
+      ...tls,
+      settings: { ...LANE_SERVER_OPTIONS.settings, maxHeaderListSize: MAX_HEAD_BYTES },
+      allowHTTP1: true,
+      minVersion: "TLSv1.2",
+    });
+    const streams: Record<string, (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void> = {
+      [methodPath(AccessService.method.exchange)]: (stream) => access.exchange(stream),
+      [methodPath(TunnelService.method.serve)]: (stream) => tunnel.serve(stream),
+      [methodPath(TunnelService.method.attach)]: (stream, headers) =>
+        void tunnel.attach(stream, bearerToken(headers.authorization)),
+    };
+    this.server.on("session", (session) => this.#onSession(session));
+    this.server.on("request", handle); // HTTP/1.1
+    // With "request" node adds a listener of its own that wraps every http2 stream; ours wraps only what needs it.
+    this.server.removeAllListeners("stream");
+    this.server.on("stream", (stream, headers, _flags, rawHeaders: string[] = []) => {
+      const serve = headers[":method"] === "POST" ? streams[headers[":path"] ?? ""] : undefined;
+      if (serve) return serve(stream, headers);
+      handle(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
+    });
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Takes no new connection and no new stream; what is open goes on. */
+  drain(): void {
+    this.server.close();
+    for (const session of this.#sessions) session.close();
+  }
+
+  /** Cuts what is left. */
+  destroy(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    this.#sessions.add(session);
+    session.on("close", () => this.#sessions.delete(session));
+    session.on("error", () => {}); // "close" follows; each stream tells its owner
+    widenConnectionWindow(session);
+  }
+}

@@ -1,0 +1,83 @@
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { readAuthenticationConfiguration, TokenVerifier } from "@fairlead/authentication";
+import { AccessRuleService, ClusterService, Hop } from "@fairlead/protocol";
+import type { Logger } from "@fairlead/service";
+import { type DynamicModule, Module } from "@nestjs/common";
+import { AccessRules } from "./access/access-rules.ts";
+import { Admission } from "./access/admission.ts";
+import { Clusters } from "./clusters/clusters.ts";
+import type { RelayConfig } from "./config.ts";
+import { HealthController } from "./health.controller.ts";
+import { AccessServiceHandler } from "./lanes/access-service.ts";
+import { Attachments } from "./lanes/attachments.ts";
+import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
+import { accessRuleService } from "./rpc/access-rule-service.ts";
+import { callerInterceptor } from "./rpc/caller.ts";
+import { clusterService } from "./rpc/cluster-service.ts";
+import { openStore, type Store } from "./store/store.ts";
+
+/** Names of what is no class of its own. */
+export const STORE = Symbol("store");
+export const RPC_HANDLER = Symbol("rpc handler");
+
+/** The relay's table of contents: what it is made of, and what each part needs. */
+@Module({})
+export class RelayModule {
+  static with(config: RelayConfig, log: Logger): DynamicModule {
+    return {
+      module: RelayModule,
+      controllers: [HealthController],
+      providers: [
+        // What it keeps.
+        { provide: STORE, useFactory: () => openStore(config.database) },
+        { provide: Clusters, inject: [STORE], useFactory: (store: Store) => Clusters.load(store) },
+        { provide: AccessRules, inject: [STORE], useFactory: (store: Store) => AccessRules.load(store) },
+        // Who may come in.
+        {
+          provide: TokenVerifier,
+          useFactory: async () =>
+            new TokenVerifier(await readAuthenticationConfiguration(config.authentication), Hop.RELAY),
+        },
+        {
+          provide: Admission,
+          inject: [TokenVerifier, Clusters, AccessRules],
+          useFactory: (verifier: TokenVerifier, clusters: Clusters, rules: AccessRules) =>
+            new Admission(verifier, clusters, rules, config.administrators),
+        },
+        // Lanes: agents on one side, clients on the other.
+        { provide: Attachments, useFactory: () => new Attachments() },
+        {
+          provide: TunnelServiceHandler,
+          inject: [Clusters, Attachments],
+          useFactory: (clusters: Clusters, attachments: Attachments) =>
+            new TunnelServiceHandler(clusters, attachments, log),
+        },
+        {
+          provide: AccessServiceHandler,
+          inject: [Admission, Attachments],
+          useFactory: (admission: Admission, attachments: Attachments) =>
+            new AccessServiceHandler(admission, attachments, log),
+        },
+        // The control plane, as gRPC and as JSON over HTTP.
+        {
+          provide: RPC_HANDLER,
+          inject: [Admission, Clusters, AccessRules, Attachments, AccessServiceHandler],
+          useFactory: (
+            admission: Admission,
+            clusters: Clusters,
+            rules: AccessRules,
+            attachments: Attachments,
+            access: AccessServiceHandler,
+          ) =>
+            connectNodeAdapter({
+              interceptors: [callerInterceptor(admission)],
+              routes: (router) =>
+                router
+                  .service(ClusterService, clusterService(admission, clusters, attachments, access))
+                  .service(AccessRuleService, accessRuleService(admission, rules, access)),
+            }),
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,77 @@
+import { readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger, RunningService } from "@fairlead/service";
+import { NestFactory } from "@nestjs/core";
+import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
+import type { RelayConfig } from "./config.ts";
+import { AccessServiceHandler } from "./lanes/access-service.ts";
+import { Attachments } from "./lanes/attachments.ts";
+import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
+import { PublicPort, type RequestHandler } from "./port/public-port.ts";
+import { RelayModule, RPC_HANDLER, STORE } from "./relay.module.ts";
+import type { Store } from "./store/store.ts";
+
+/** Starts the relay. @throws Error if the configuration, the database or the port cannot be used */
+export async function startRelay(config: RelayConfig, log: Logger): Promise<RunningService> {
+  const adapter = new FastifyAdapter();
+  const app = await NestFactory.create<NestFastifyApplication>(RelayModule.with(config, log), adapter, {
+    logger: false,
+    abortOnError: false,
+  });
+  await app.init();
+  await adapter.getInstance().ready();
+  const access = app.get(AccessServiceHandler);
+  const attachments = app.get(Attachments);
+  const tls = { cert: await readFile(config.tls.certFile), key: await readFile(config.tls.keyFile) };
+  const handle = requestHandler(app.get(RPC_HANDLER), adapter);
+  const port = new PublicPort(tls, access, app.get(TunnelServiceHandler), handle);
+  const url = await listen(port, config);
+  log.info({ url }, "listening");
+  return {
+    ready: { url },
+    notReady: () => undefined,
+    counts: () => ({
+      sessions: port.sessionCount,
+      agents: attachments.all().length,
+      agent_lanes: attachments.all().reduce((sum, attachment) => sum + attachment.laneCount, 0),
+      waiting_exchanges: attachments.waitingCount,
+      ...access.counts,
+    }),
+    stop: async (graceMs) => {
+      for (const attachment of attachments.all()) attachment.drain();
+      await drain(port, access, graceMs);
+      await app.close();
+      await app.get<Store>(STORE).destroy();
+    },
+  };
+}
+
+/** RPCs to connect-node, all else to Nest. */
+function requestHandler(rpc: RequestHandler, adapter: FastifyAdapter): RequestHandler {
+  const fastify = adapter.getInstance();
+  return (request, response) => {
+    if (request.url?.startsWith("/fairlead.")) return rpc(request, response);
+    // Fastify's types know one protocol an instance; its routing takes both kinds of requests.
+    fastify.routing(request as IncomingMessage, response as ServerResponse);
+  };
+}
+
+async function listen(port: PublicPort, { listen: { host, port: number } }: RelayConfig): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  port.server.once("error", reject).listen(number, host, resolve);
+  await promise;
+  const address = port.server.address();
+  const actual = typeof address === "object" && address ? address.port : number;
+  return `https://${host.includes(":") ? `[${host}]` : host}:${actual}`;
+}
+
+/** Lets exchanges end within the grace; idle lanes are ended as they fall idle. */
+async function drain(port: PublicPort, access: AccessServiceHandler, graceMs: number): Promise<void> {
+  port.drain();
+  const deadline = Date.now() + graceMs;
+  do {
+    access.endIdle();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  } while (access.counts.exchanges > 0 && Date.now() < deadline);
+  port.destroy();
+}

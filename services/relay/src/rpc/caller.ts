@@ -1,0 +1,27 @@
+import { bearerToken, type Subject } from "@fairlead/authentication";
+import { Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
+import { ErrorSchema, errorMapping, FairleadError, Hop } from "@fairlead/protocol";
+import type { Admission } from "../access/admission.ts";
+
+/** Who makes the call. Set by {@link callerInterceptor} before a handler runs. */
+export const CALLER = createContextKey<Subject | undefined>(undefined);
+
+/** Authenticates each call by its bearer token, and turns our errors into gRPC's with the Error message as detail. */
+export function callerInterceptor(admission: Admission): Interceptor {
+  return (next) => async (request) => {
+    try {
+      const token = bearerToken(request.header.get("authorization") ?? undefined);
+      request.contextValues.set(CALLER, await admission.authenticate(token));
+      return await next(request);
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  };
+}
+
+function toConnectError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  const fault = FairleadError.from(error, Hop.RELAY);
+  const code: Code = errorMapping(fault.code).grpc;
+  return new ConnectError(fault.message, code, undefined, [{ desc: ErrorSchema, value: fault.toMessage() }], error);
+}

@@ -1,0 +1,32 @@
+import type { Kysely } from "kysely";
+import type { Migration } from "kysely/migration";
+
+/** The history of the tables, by name in order. A migration that was released is never changed. */
+export const MIGRATIONS: Record<string, Migration> = {
+  "0001-clusters-agents-access-rules": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await db.schema
+        .createTable("clusters")
+        .addColumn("name", "text", (column) => column.primaryKey())
+        .addColumn("labels", "text", (column) => column.notNull())
+        .addColumn("created_at_ms", "integer", (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createTable("agents")
+        .addColumn("token_sha256", "text", (column) => column.primaryKey())
+        .addColumn("cluster", "text", (column) => column.notNull().references("clusters.name").onDelete("cascade"))
+        .addColumn("version", "text", (column) => column.notNull())
+        .addColumn("last_seen_at_ms", "integer")
+        .addColumn("created_at_ms", "integer", (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createTable("access_rules")
+        .addColumn("name", "text", (column) => column.primaryKey())
+        .addColumn("users", "text", (column) => column.notNull())
+        .addColumn("groups", "text", (column) => column.notNull())
+        .addColumn("clusters", "text", (column) => column.notNull())
+        .addColumn("cluster_labels", "text", (column) => column.notNull())
+        .execute();
+    },
+  },
+};

@@ -1,0 +1,34 @@
+import { Kysely } from "kysely";
+import { Migrator } from "kysely/migration";
+import { MIGRATIONS } from "./migrations.ts";
+import { nodeSqliteDialect } from "./node-sqlite.ts";
+
+/** The relay's tables. Maps and lists are JSON text; times are milliseconds since the epoch. */
+export interface Tables {
+  clusters: { name: string; labels: string; created_at_ms: number };
+  agents: {
+    token_sha256: string;
+    cluster: string;
+    version: string;
+    last_seen_at_ms: number | null;
+    created_at_ms: number;
+  };
+  access_rules: { name: string; users: string; groups: string; clusters: string; cluster_labels: string };
+}
+
+/** The relay's database. */
+export type Store = Kysely<Tables>;
+
+/**
+ * Opens the relay's database and brings its tables up to date.
+ *
+ * @param file the SQLite file
+ * @throws Error if a migration fails; then nothing of it was kept
+ */
+export async function openStore(file: string): Promise<Store> {
+  const store = new Kysely<Tables>({ dialect: nodeSqliteDialect(file) });
+  const migrator = new Migrator({ db: store, provider: { getMigrations: async () => MIGRATIONS } });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw new Error(`the database ${file} cannot be migrated`, { cause: error });
+  return store;
+}

@@ -1,0 +1,10 @@
+//go:build tools
+
+// Package tools keeps the programs of the test bed in go.mod, so that their versions are pinned in go.sum.
+package tools
+
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)
