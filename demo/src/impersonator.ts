@@ -1,9 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import {
-  CoreV1Api,
-  type KubeConfig,
-  RbacAuthorizationV1Api,
-} from "@kubernetes/client-node";
+import { CoreV1Api, type KubeConfig, RbacAuthorizationV1Api } from "@kubernetes/client-node";
 import { stringify } from "yaml";
 
 const NAMESPACE = "fairlead-demo";
@@ -41,7 +37,10 @@ export async function prepareCluster(admin: KubeConfig, user: string, role: stri
     await core.createNamespace({ body: { metadata: { name } } });
     await core.createNamespacedServiceAccount({ namespace: name, body: { metadata: { name: "identity-proxy" } } });
     await rbac.createClusterRole({
-      body: { metadata: { name }, rules: [{ apiGroups: [""], resources: ["users", "groups"], verbs: ["impersonate"] }] },
+      body: {
+        metadata: { name },
+        rules: [{ apiGroups: [""], resources: ["users", "groups"], verbs: ["impersonate"] }],
+      },
     });
     await bind(rbac, name, name, { kind: "ServiceAccount", name: "identity-proxy", namespace: name });
     await bind(rbac, `${name}-person`, role, { kind: "User", name: user, apiGroup: "rbac.authorization.k8s.io" });

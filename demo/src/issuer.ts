@@ -36,7 +36,9 @@ export async function startIssuer(
   audience: string,
   people: readonly DemoPerson[],
 ): Promise<RunningIssuer> {
-  const server = createServer(await authority.issue({ commonName: "fairlead trial issuer", hosts: ["127.0.0.1"], days: 30 }));
+  const server = createServer(
+    await authority.issue({ commonName: "fairlead trial issuer", hosts: ["127.0.0.1"], days: 30 }),
+  );
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the issuer has no port");
@@ -54,7 +56,12 @@ export async function startIssuer(
   };
 }
 
-async function makeProvider(url: string, audience: string, people: readonly DemoPerson[], secret: string): Promise<Provider> {
+async function makeProvider(
+  url: string,
+  audience: string,
+  people: readonly DemoPerson[],
+  secret: string,
+): Promise<Provider> {
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
   const key = { ...(await exportJWK(privateKey)), kid: randomBytes(8).toString("hex"), use: "sig", alg: "ES256" };
   const byEmail = new Map(people.map((person) => [person.email, person]));

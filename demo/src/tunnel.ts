@@ -137,7 +137,11 @@ export class Tunnel {
   }
 
   async #writeConfiguration(people: readonly DemoPerson[]): Promise<void> {
-    const { cert, key } = await this.#authority.issue({ commonName: "fairlead demo relay", hosts: ["127.0.0.1"], days: 30 });
+    const { cert, key } = await this.#authority.issue({
+      commonName: "fairlead demo relay",
+      hosts: ["127.0.0.1"],
+      days: 30,
+    });
     const files = { "ca.crt": this.#authority.pem, "relay.crt": cert, "relay.key": key };
     const embedded = {
       issuer: { url: this.issuer.url, certificateAuthority: this.#authority.pem, audiences: [AUDIENCE] },

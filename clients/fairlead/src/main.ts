@@ -28,8 +28,11 @@ try {
   await program.parseAsync();
 } catch (error) {
   const fault = FairleadError.from(error, Hop.CLIENT_PROXY);
-  const wantsJson = process.argv.some((word, i, words) => word === "--output=json" || (word === "json" && words[i - 1] === "--output"));
-  if (wantsJson) printJson({ error: { code: errorCodeName(fault.code), hop: hopName(fault.hop), message: fault.message } });
+  const wantsJson = process.argv.some(
+    (word, i, words) => word === "--output=json" || (word === "json" && words[i - 1] === "--output"),
+  );
+  if (wantsJson)
+    printJson({ error: { code: errorCodeName(fault.code), hop: hopName(fault.hop), message: fault.message } });
   tellError(sentence(fault));
   process.exitCode = 1;
 }

@@ -54,7 +54,8 @@ export class Issuer {
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
         requiredClaims: ["exp", "iat"],
       });
-      if ((payload.iat ?? 0) > Date.now() / 1000 + CLOCK_TOLERANCE_SECONDS) throw new Error("it was issued in the future");
+      if ((payload.iat ?? 0) > Date.now() / 1000 + CLOCK_TOLERANCE_SECONDS)
+        throw new Error("it was issued in the future");
       return payload;
     } catch (error) {
       throw judgement(error, this.configuration);
@@ -97,13 +98,18 @@ export class Issuer {
 function judgement(error: unknown, configuration: IssuerConfiguration): Error {
   if (error instanceof errors.JWTExpired) return new Error("it has expired; get a new one");
   if (error instanceof errors.JWTClaimValidationFailed) {
-    const wrong = { aud: `it is not for the audience ${configuration.audiences.join(" or ")}`, nbf: "it is not valid yet" };
+    const wrong = {
+      aud: `it is not for the audience ${configuration.audiences.join(" or ")}`,
+      nbf: "it is not valid yet",
+    };
     return new Error(Object(wrong)[error.claim] ?? `its claim ${error.claim} is not as it must be`);
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) return new Error("its signature is not the issuer's");
-  if (error instanceof errors.JWKSNoMatchingKey) return new Error("it is signed with a key that the issuer does not have");
+  if (error instanceof errors.JWKSNoMatchingKey)
+    return new Error("it is signed with a key that the issuer does not have");
   if (error instanceof errors.JOSEAlgNotAllowed) return new Error("its signature's algorithm is not allowed");
-  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return unavailable(configuration, error);
+  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid)
+    return unavailable(configuration, error);
   if (error instanceof errors.JOSEError && error.code !== "ERR_JOSE_GENERIC") return new Error("it is not a valid JWT");
   if (error instanceof TypeError || error instanceof errors.JOSEError) return unavailable(configuration, error);
   return error instanceof Error ? error : new Error(String(error));
@@ -111,5 +117,7 @@ function judgement(error: unknown, configuration: IssuerConfiguration): Error {
 
 function unavailable(configuration: IssuerConfiguration, cause: unknown): IssuerUnavailableError {
   const reason = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : cause;
-  return new IssuerUnavailableError(`the issuer ${configuration.url} cannot be asked for its keys (${reason})`, { cause });
+  return new IssuerUnavailableError(`the issuer ${configuration.url} cannot be asked for its keys (${reason})`, {
+    cause,
+  });
 }

@@ -30,7 +30,8 @@ export function subjectOf(claims: JWTPayload, issuer: IssuerConfiguration): Subj
   return {
     user: name(claims[username.claim], username),
     groups: groupsOf(claims, issuer),
-    uid: issuer.uidClaim === undefined ? undefined : name(claims[issuer.uidClaim], { claim: issuer.uidClaim, prefix: "" }),
+    uid:
+      issuer.uidClaim === undefined ? undefined : name(claims[issuer.uidClaim], { claim: issuer.uidClaim, prefix: "" }),
     expiresAtMs: (claims.exp ?? 0) * 1000,
   };
 }
@@ -42,7 +43,9 @@ function groupsOf(claims: JWTPayload, { groups }: IssuerConfiguration): string[]
     // Entra ID leaves the groups out of a token with too many and names a link instead (_claim_names).
     const links = claims._claim_names;
     if (typeof links === "object" && links !== null && groups.claim in links) {
-      throw new Error(`the token has too many groups to list them (${groups.claim} is only a link); filter them at the issuer`);
+      throw new Error(
+        `the token has too many groups to list them (${groups.claim} is only a link); filter them at the issuer`,
+      );
     }
     return [];
   }

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import {
   BasicConstraintsExtension,
-  type Extension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
+  type Extension,
   type GeneralNameType,
   KeyUsageFlags,
   KeyUsagesExtension,

@@ -14,7 +14,8 @@ export class BodyLength {
     const values = headerValues(headers, "content-length");
     const [value] = values;
     if (value === undefined) return;
-    if (values.length > 1 || !/^\d{1,15}$/.test(value)) throw malformed("the request's Content-Length is not one number");
+    if (values.length > 1 || !/^\d{1,15}$/.test(value))
+      throw malformed("the request's Content-Length is not one number");
     this.#announced = Number(value);
   }
 

@@ -2,8 +2,8 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from "node:https";
 import { create } from "@bufbuild/protobuf";
 import {
-  failExchange,
   FairleadError,
+  failExchange,
   Hop,
   type Lane,
   MAX_FRAME_DATA_BYTES,
@@ -12,7 +12,7 @@ import {
   type WholeRequest,
   WholeResponseSchema,
 } from "@fairlead/protocol";
-import { BodyFramer, type BodyFrame, OffsetCheck } from "./bodies.ts";
+import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
 import { limitConnectTime } from "./connect-timeout.ts";
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
@@ -134,7 +134,13 @@ export class OutboundHttp implements Outbound {
     const early = Buffer.concat(this.#early ?? []);
     this.#early = undefined;
     if (this.#over || this.#lane.closed) return;
-    const head = responseHead(this.#head, response.statusCode, response.statusMessage, response.rawHeaders, this.#startedAt);
+    const head = responseHead(
+      this.#head,
+      response.statusCode,
+      response.statusMessage,
+      response.rawHeaders,
+      this.#startedAt,
+    );
     if (complete && early.length <= MAX_FRAME_DATA_BYTES) {
       const trailers = toFrameHeaders(response.rawTrailers);
       this.#over = true;

@@ -3,14 +3,14 @@ import { request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 import {
   ErrorCode,
-  failExchange,
   FairleadError,
+  failExchange,
   Hop,
   type Lane,
   MAX_HEAD_BYTES,
   type RequestHead,
 } from "@fairlead/protocol";
-import { BodyFramer, type BodyFrame, OffsetCheck } from "./bodies.ts";
+import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { limitConnectTime } from "./connect-timeout.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
@@ -101,7 +101,13 @@ export class OutboundUpgrade implements Outbound {
   #onRefused(response: IncomingMessage): void {
     const refused = this.#upstream.judge?.(response.statusCode ?? 0);
     if (refused) return this.#fail(refused);
-    const head = responseHead(this.#head, response.statusCode, response.statusMessage, response.rawHeaders, this.#startedAt);
+    const head = responseHead(
+      this.#head,
+      response.statusCode,
+      response.statusMessage,
+      response.rawHeaders,
+      this.#startedAt,
+    );
     this.#lane.sendResponse({ case: "head", value: head });
     this.#pump(response);
   }

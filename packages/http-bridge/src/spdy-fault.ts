@@ -51,7 +51,15 @@ export class SpdyFault {
    */
   unfinished(message: string): Buffer | undefined {
     if (this.#resultSeen || this.#skip > 0) return undefined;
-    const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason: "InternalError", code: 500 };
+    const status = {
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message,
+      reason: "InternalError",
+      code: 500,
+    };
     const payload = Buffer.from(JSON.stringify(status));
     const header = Buffer.alloc(FRAME_HEADER_BYTES);
     header.writeUInt32BE(ERROR_STREAM_ID, 0);

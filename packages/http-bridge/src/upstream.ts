@@ -34,7 +34,11 @@ export function checkHead(head: RequestHead, hop: Hop): void {
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, hop, "the request's method is not one that can be carried");
   }
   if (head.upgrade !== "" && !UPGRADE.test(head.upgrade)) {
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, hop, "this upgrade cannot be carried; use SPDY/3.1 or websocket");
+    throw new FairleadError(
+      ErrorCode.MALFORMED_REQUEST,
+      hop,
+      "this upgrade cannot be carried; use SPDY/3.1 or websocket",
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { ErrorCode, ErrorSchema, Hop, type Error as ErrorMessage } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
+import { ErrorCode, type Error as ErrorMessage, ErrorSchema, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import { MAX_ERROR_MESSAGE_BYTES } from "./limits.ts";
 
 /**
@@ -63,5 +63,10 @@ export function errorCodeName(code: ErrorCode): string {
 
 function cutToBytes(text: string, most: number): string {
   const bytes = Buffer.from(text);
-  return bytes.length <= most ? text : `${bytes.subarray(0, most - 4).toString().replace(/\uFFFD$/, "")}…`;
+  return bytes.length <= most
+    ? text
+    : `${bytes
+        .subarray(0, most - 4)
+        .toString()
+        .replace(/\uFFFD$/, "")}…`;
 }

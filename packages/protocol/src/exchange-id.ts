@@ -10,5 +10,7 @@ export function newExchangeId(): Uint8Array {
 
 /** Writes an exchange id as a UUID. */
 export function exchangeIdText(id: Uint8Array): string {
-  return Buffer.from(id).toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  return Buffer.from(id)
+    .toString("hex")
+    .replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

@@ -83,7 +83,11 @@ function resolveIdle(steps: Map<string, string[]>, from: string): string[] {
   return (steps.get(from) ?? []).flatMap((to) => (to === IDLE ? (steps.get(IDLE) ?? []) : [to]));
 }
 
-function refuseUnreachable(message: DescMessage, oneof: DescOneof, next: ReadonlyMap<number, ReadonlySet<number>>): void {
+function refuseUnreachable(
+  message: DescMessage,
+  oneof: DescOneof,
+  next: ReadonlyMap<number, ReadonlySet<number>>,
+): void {
   const reached = new Set([0]);
   for (const frame of reached) for (const to of next.get(frame) ?? []) reached.add(to);
   const missed = oneof.fields.find((field) => !reached.has(field.number));

@@ -1,4 +1,11 @@
-import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { FairleadError } from "./errors.ts";
 import { FrameOrder } from "./frame-order.ts";
 import { ErrorCode, type Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
@@ -81,7 +88,8 @@ function advance(direction: { order: FrameOrder; last: number }, message: Uint8A
   const { order, last } = direction;
   const field = peekFrame(message);
   if (!order.knows(field)) return `${order.typeName}: a message is not one known frame`;
-  if (!order.allows(last, field)) return `${order.typeName}: ${order.nameOf(field)} may not follow ${order.nameOf(last)}`;
+  if (!order.allows(last, field))
+    return `${order.typeName}: ${order.nameOf(field)} may not follow ${order.nameOf(last)}`;
   direction.last = field;
   return undefined;
 }

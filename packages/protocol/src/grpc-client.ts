@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Client, type ChannelCredentials, type ClientOptions } from "@grpc/grpc-js";
+import { type ChannelCredentials, Client, type ClientOptions } from "@grpc/grpc-js";
 import { LANE_WINDOW_BYTES } from "./http2-settings.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 

@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { errorMapping } from "./error-table.ts";
 import { FairleadError } from "./errors.ts";
-import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
+import { ErrorCode, type Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import { GrpcMessageReader, withGrpcPrefix } from "./grpc-framing.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";

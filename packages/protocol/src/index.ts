@@ -1,5 +1,11 @@
+export { type ErrorMapping, errorMapping } from "./error-table.ts";
+export { errorCodeName, FairleadError, hopName } from "./errors.ts";
+export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
+export { FrameOrder } from "./frame-order.ts";
+export { FrameStream, type FrameStreamEvents } from "./frame-stream.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/access_rule_service_pb.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/cluster_service_pb.ts";
+export { AccessService } from "./gen/fairlead/tunnel/v1alpha1/access_service_pb.ts";
 export {
   type Error as ErrorMessage,
   ErrorCode,
@@ -7,13 +13,7 @@ export {
   Hop,
 } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 export * from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
-export { AccessService } from "./gen/fairlead/tunnel/v1alpha1/access_service_pb.ts";
 export * from "./gen/fairlead/tunnel/v1alpha1/tunnel_service_pb.ts";
-export { type ErrorMapping, errorMapping } from "./error-table.ts";
-export { errorCodeName, FairleadError, hopName } from "./errors.ts";
-export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
-export { FrameOrder } from "./frame-order.ts";
-export { FrameStream, type FrameStreamEvents } from "./frame-stream.ts";
 export { makeGrpcClient, methodPath } from "./grpc-client.ts";
 export { type CallOptions, GrpcClientStream } from "./grpc-client-stream.ts";
 export { GrpcServerStream } from "./grpc-server-stream.ts";
@@ -21,4 +21,4 @@ export { LANE_SERVER_OPTIONS, widenConnectionWindow } from "./http2-settings.ts"
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
-export { failExchange, splice, type SpliceOptions } from "./splice.ts";
+export { failExchange, type SpliceOptions, splice } from "./splice.ts";

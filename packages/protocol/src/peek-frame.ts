@@ -38,7 +38,12 @@ export function requestWantsTimings(message: Uint8Array): boolean {
 }
 
 /** Finds a field in the protobuf message that lies between two offsets. A varint's range is the varint itself. */
-function findField(bytes: Uint8Array, from: number, end: number, field: number): { at: number; end: number } | undefined {
+function findField(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  field: number,
+): { at: number; end: number } | undefined {
   for (let at = from; at < end; ) {
     const tag = readVarint(bytes, at);
     const value = tag && readVarint(bytes, tag.next);

@@ -1,6 +1,6 @@
-import { type ChannelCredentials, type Client } from "@grpc/grpc-js";
 import { type FairleadError, makeGrpcClient } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { ChannelCredentials, Client } from "@grpc/grpc-js";
 import { Backoff } from "./backoff.ts";
 import { Session } from "./session.ts";
 

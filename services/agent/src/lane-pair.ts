@@ -1,4 +1,3 @@
-import type { Client } from "@grpc/grpc-js";
 import {
   AccessService,
   type FairleadError,
@@ -9,6 +8,7 @@ import {
   splice,
   TunnelService,
 } from "@fairlead/protocol";
+import type { Client } from "@grpc/grpc-js";
 
 const SERVE_PATH = methodPath(TunnelService.method.serve);
 const EXCHANGE_PATH = methodPath(AccessService.method.exchange);

@@ -1,4 +1,3 @@
-import type { Client } from "@grpc/grpc-js";
 import {
   AgentFrameSchema,
   ErrorCode,
@@ -13,6 +12,7 @@ import {
   TunnelService,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { Client } from "@grpc/grpc-js";
 import { Backoff } from "./backoff.ts";
 import { LanePair } from "./lane-pair.ts";
 
@@ -100,7 +100,9 @@ export class Session {
 
   #beat(): void {
     if (this.#unanswered++ < MISSED_HEARTBEATS) return this.#control.send({ frame: { case: "heartbeat", value: {} } });
-    this.#control.reset(new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the relay does not answer heartbeats"));
+    this.#control.reset(
+      new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the relay does not answer heartbeats"),
+    );
   }
 
   /** Opens what is missing of the idle lanes that the relay wants, so that the next request finds one. */

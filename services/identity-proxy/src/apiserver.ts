@@ -1,8 +1,8 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent, type RequestOptions } from "node:https";
 import type { ConnectionOptions } from "node:tls";
-import { KubeConfig } from "@kubernetes/client-node";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { KubeConfig } from "@kubernetes/client-node";
 
 /** How long a kept connection may idle, in milliseconds: less than the apiserver's own 90 s, so that it never closes one that we just chose. */
 const IDLE_CONNECTION_MS = 30_000;
@@ -82,7 +82,12 @@ export class Apiserver {
     const options: RequestOptions & { headers: Record<string, string> } = { headers: {} };
     await kubeconfig.applyToHTTPSOptions(options);
     const { ca, cert, key, servername } = options;
-    const tls: ConnectionOptions = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), ...(servername && { servername }) };
+    const tls: ConnectionOptions = {
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+      ...(servername && { servername }),
+    };
     return {
       secure,
       host: url.host,
@@ -112,8 +117,10 @@ function loadKubeconfig({ kubeconfig, context }: ApiserverSource): KubeConfig {
 function clusterOf(kubeconfig: KubeConfig): { secure: boolean; url: URL } {
   const cluster = kubeconfig.getCurrentCluster();
   if (!cluster) throw new Error("the kubeconfig has no current cluster");
-  if (cluster.skipTLSVerify) throw new Error("the kubeconfig skips the apiserver's verification; give its certificate-authority");
+  if (cluster.skipTLSVerify)
+    throw new Error("the kubeconfig skips the apiserver's verification; give its certificate-authority");
   const url = new URL(cluster.server);
-  if (url.pathname !== "/") throw new Error(`the apiserver's address ${cluster.server} has a path, which is not supported`);
+  if (url.pathname !== "/")
+    throw new Error(`the apiserver's address ${cluster.server} has a path, which is not supported`);
   return { secure: url.protocol === "https:", url };
 }

@@ -1,15 +1,15 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { dirname } from "node:path";
-import { serveLane, type Prepare } from "@fairlead/http-bridge";
+import { type Prepare, serveLane } from "@fairlead/http-bridge";
 import {
   AccessService,
   ErrorCode,
   FairleadError,
   GrpcServerStream,
   Hop,
-  Lane,
   LANE_SERVER_OPTIONS,
+  Lane,
   methodPath,
   widenConnectionWindow,
 } from "@fairlead/protocol";
@@ -47,7 +47,10 @@ export class LaneServer {
     });
     this.#server.on("stream", (stream, headers) => {
       if (headers[":path"] !== EXCHANGE_PATH || headers[":method"] !== "POST") {
-        stream.respond({ ":status": 200, "content-type": "application/grpc+proto", "grpc-status": "12" }, { endStream: true });
+        stream.respond(
+          { ":status": 200, "content-type": "application/grpc+proto", "grpc-status": "12" },
+          { endStream: true },
+        );
         return;
       }
       const lane = new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT);

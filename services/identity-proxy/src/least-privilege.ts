@@ -1,5 +1,5 @@
-import { request } from "node:https";
 import { request as plainRequest } from "node:http";
+import { request } from "node:https";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Apiserver } from "./apiserver.ts";
 

@@ -26,7 +26,10 @@ const command = new Command("fairlead-identity-proxy")
   .option("--tls-cert <file>", "certificate for HOST:PORT")
   .option("--tls-key <file>", "its key")
   .option("--client-ca <file>", "authority that signed the agent's certificate")
-  .requiredOption("--authentication <file>", "AuthenticationConfiguration (apiserver.config.k8s.io/v1): whose tokens count")
+  .requiredOption(
+    "--authentication <file>",
+    "AuthenticationConfiguration (apiserver.config.k8s.io/v1): whose tokens count",
+  )
   .option("--kubeconfig <file>", "how to reach the apiserver; without it, the pod's service account")
   .option("--context <name>", "context of the kubeconfig")
   .option("--private <address>", "HOST:PORT for /healthz, /readyz and /metrics")

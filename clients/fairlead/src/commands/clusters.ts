@@ -13,7 +13,8 @@ export function clustersCommand(): Command {
       const options = command.optsWithGlobals<RelayOptions>();
       const { clusters } = await relayOf(options).clusters.listClusters({});
       if (options.output === "json") return printJson(clusters.map(toJson));
-      if (clusters.length === 0) return tell("There is no cluster that you may reach; ask an administrator for a rule.");
+      if (clusters.length === 0)
+        return tell("There is no cluster that you may reach; ask an administrator for a rule.");
       print(table(["NAME", "CONNECTED", "AGENT", "LAST SEEN", "LABELS"], clusters.map(toRow)));
     });
   list.addCommand(
@@ -26,7 +27,9 @@ export function clustersCommand(): Command {
         const labels = parseLabels(options.label);
         const { cluster, agentToken } = await relayOf(options).clusters.createCluster({ name, labels });
         if (options.output === "json") return printJson({ cluster: cluster && toJson(cluster), agentToken });
-        tell(`Cluster ${name} is made. This is its agent's token, shown this once: keep it in a file for --token-file.`);
+        tell(
+          `Cluster ${name} is made. This is its agent's token, shown this once: keep it in a file for --token-file.`,
+        );
         print(agentToken);
       }),
   );

@@ -1,5 +1,5 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-import { Option, type Command } from "commander";
+import { type Command, Option } from "commander";
 import type { OutputFormat } from "../output.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
 import { tokenSource } from "../relay/token-source.ts";
@@ -17,7 +17,9 @@ export function addRelayOptions(program: Command): Command {
   return program
     .addOption(new Option("--relay <url>", "the relay, https://HOST:PORT").env("FAIRLEAD_RELAY"))
     .addOption(
-      new Option("--relay-ca <file>", "authority that signed the relay's certificate (default: the system's)").env("FAIRLEAD_RELAY_CA"),
+      new Option("--relay-ca <file>", "authority that signed the relay's certificate (default: the system's)").env(
+        "FAIRLEAD_RELAY_CA",
+      ),
     )
     .option("--token-file <file>", "your token; - for standard input (default: the variable FAIRLEAD_TOKEN)")
     .addOption(new Option("--output <format>", "how to answer").choices(["text", "json"]).default("text"));

@@ -51,7 +51,7 @@ export function kubeconfigCommand(): Command {
     .option("--merge", "put it into your kubeconfig and make it the current context")
     .addHelpText("after", EXAMPLES)
     .action(async (cluster: string, _own: unknown, command: Command) => {
-        const options = command.optsWithGlobals<RelayOptions & { file?: string; merge?: boolean }>();
+      const options = command.optsWithGlobals<RelayOptions & { file?: string; merge?: boolean }>();
       const { entries } = await clusterAccess(relayOf(options), cluster);
       if (options.file === undefined && !options.merge) return print(kubeconfigText(entries).trimEnd());
       const file = await saveKubeconfig(entries, options.file);

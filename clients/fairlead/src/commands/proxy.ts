@@ -40,7 +40,8 @@ async function runProxy(cluster: string, _own: unknown, command: Command): Promi
   await proxy.start();
   const file = await saveKubeconfig(entries, options.file);
   const counts = () => ({ ...pool.counts, sockets: proxy.socketCount });
-  const privatePort = options.private && (await openPrivatePort(options.private, { notReady: () => undefined, counts }));
+  const privatePort =
+    options.private && (await openPrivatePort(options.private, { notReady: () => undefined, counts }));
   const address = privatePort ? privatePort.address() : undefined;
   const stop = (): void => {
     proxy.stop();
@@ -55,11 +56,14 @@ async function runProxy(cluster: string, _own: unknown, command: Command): Promi
     return printJson({ ready: true, pid: process.pid, server, kubeconfig: file, context: entries.name, ...own });
   }
   tell(`Cluster ${cluster} is at ${server}; context ${entries.name} is in ${file}.`);
-  tell(`Try:  kubectl ${options.file ? `--kubeconfig ${file}` : `--context ${entries.name}`} get pods\nCtrl-C ends it.`);
+  tell(
+    `Try:  kubectl ${options.file ? `--kubeconfig ${file}` : `--context ${entries.name}`} get pods\nCtrl-C ends it.`,
+  );
 }
 
 function port(value: string): number {
   const number = Number(value);
-  if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new InvalidArgumentError("a port is 1 to 65535");
+  if (!Number.isInteger(number) || number < 1 || number > 65_535)
+    throw new InvalidArgumentError("a port is 1 to 65535");
   return number;
 }

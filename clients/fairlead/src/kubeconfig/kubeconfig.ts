@@ -64,7 +64,11 @@ export async function mergeKubeconfig(file: string, entries: KubeconfigEntries):
     if (before.trim() === "") return await writePrivately(file, kubeconfigText(entries));
     const document = parseDocument(before);
     if (document.errors.length > 0 || !isMap(document.contents)) {
-      throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `${file} is not a kubeconfig; give --file FILE`);
+      throw new FairleadError(
+        ErrorCode.MALFORMED_REQUEST,
+        Hop.CLIENT_PROXY,
+        `${file} is not a kubeconfig; give --file FILE`,
+      );
     }
     const { name, cluster, user, context } = entries;
     setEntry(document, "clusters", { name, cluster });

@@ -4,8 +4,8 @@ import {
   FairleadError,
   GrpcClientStream,
   Hop,
-  Lane,
   LANE_WAIT_MS,
+  Lane,
   methodPath,
 } from "@fairlead/protocol";
 import type { Client } from "@grpc/grpc-js";
@@ -146,7 +146,9 @@ export class LanePool {
 
   #endSurplus(): void {
     const before = Date.now() - SURPLUS_LANE_MS;
-    const surplus = this.#idle.filter(({ sinceMs }) => sinceMs < before).slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
+    const surplus = this.#idle
+      .filter(({ sinceMs }) => sinceMs < before)
+      .slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
     for (const { lane } of surplus) {
       this.#forget(lane);
       lane.end();

@@ -17,7 +17,8 @@ const BEARER_PROTOCOL = "base64url.bearer.authorization.k8s.io.";
 export function checkLocalAccess(request: IncomingMessage, port: number, localToken: string): void {
   const { host, origin } = request.headers;
   if (origin !== undefined) throw denied("requests of web pages are refused");
-  if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) throw denied("the Host header is not this proxy's address");
+  if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`)
+    throw denied("the Host header is not this proxy's address");
   const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? bearerProtocol(request);
   if (given === undefined || !equal(given, localToken)) {
     const sentence = "the local credential is missing or wrong; use the kubeconfig that `fairlead proxy` wrote";

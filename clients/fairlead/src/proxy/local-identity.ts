@@ -33,7 +33,11 @@ export async function localIdentity(relay: URL, cluster: string): Promise<LocalI
   const file = join(folder, `${cluster}.json`);
   const kept = await read(file);
   if (kept && expiryOf(kept.cert).getTime() - Date.now() > RENEW_BEFORE_MS) return kept;
-  const made = await selfSigned({ commonName: `fairlead proxy ${cluster}`, hosts: ["127.0.0.1", "localhost"], days: CERTIFICATE_DAYS });
+  const made = await selfSigned({
+    commonName: `fairlead proxy ${cluster}`,
+    hosts: ["127.0.0.1", "localhost"],
+    days: CERTIFICATE_DAYS,
+  });
   const identity: LocalIdentity = {
     port: kept?.port ?? portFor(relay, cluster),
     localToken: kept?.localToken ?? randomBytes(32).toString("base64url"),

@@ -116,7 +116,11 @@ export class LocalProxy {
       const taken = await this.#pool.take(gone.signal);
       if (gone.signal.aborted) return this.#pool.release(taken);
       if (first.length > 0) socket.unshift(first);
-      new InboundUpgrade({ request, head, startedAt, released: () => this.#pool.release(taken) }, socket, taken).start();
+      new InboundUpgrade(
+        { request, head, startedAt, released: () => this.#pool.release(taken) },
+        socket,
+        taken,
+      ).start();
     } catch (error) {
       if (!socket.destroyed) sendStatus(plainAnswer(request, socket), FairleadError.from(error, Hop.CLIENT_PROXY));
     }

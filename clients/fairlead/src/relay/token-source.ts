@@ -31,7 +31,9 @@ function fromFile(file: string): TokenSource {
       return known.token;
     } catch (cause) {
       if (cause instanceof FairleadError) throw cause;
-      throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, `the token file ${file} cannot be read`, { cause });
+      throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, `the token file ${file} cannot be read`, {
+        cause,
+      });
     }
   };
 }

@@ -64,7 +64,13 @@ export class Clusters {
         .execute();
       await transaction
         .insertInto("agents")
-        .values({ token_sha256: sha256(agentToken), cluster: name, version: "", last_seen_at_ms: null, created_at_ms: now })
+        .values({
+          token_sha256: sha256(agentToken),
+          cluster: name,
+          version: "",
+          last_seen_at_ms: null,
+          created_at_ms: now,
+        })
         .execute();
     });
     const cluster = { name, labels, lastSeenAtMs: undefined };

@@ -1,11 +1,5 @@
 import { randomBytes } from "node:crypto";
-import {
-  type AgentFrameSchema,
-  type FairleadError,
-  type FrameStream,
-  type Lane,
-  type RelayFrameSchema,
-} from "@fairlead/protocol";
+import type { AgentFrameSchema, FairleadError, FrameStream, Lane, RelayFrameSchema } from "@fairlead/protocol";
 
 /** How long a lane beyond the idle ones is kept, in milliseconds. */
 const SURPLUS_LANE_MS = 30_000;
@@ -104,7 +98,9 @@ export class Attachment {
 
   #endSurplus(): void {
     const before = Date.now() - SURPLUS_LANE_MS;
-    const surplus = this.#idle.filter(({ sinceMs }) => sinceMs < before).slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
+    const surplus = this.#idle
+      .filter(({ sinceMs }) => sinceMs < before)
+      .slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
     for (const { lane } of surplus) {
       this.forget(lane);
       lane.end();

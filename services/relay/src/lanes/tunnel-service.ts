@@ -39,7 +39,8 @@ export class TunnelServiceHandler {
     const control = new FrameStream(call, RelayFrameSchema, AgentFrameSchema, Hop.AGENT);
     const cluster = token === undefined ? undefined : await this.#clusters.ofAgent(token);
     if (cluster === undefined) {
-      const sentence = "the agent's token is not one of this relay's; make the cluster anew and give the agent its token";
+      const sentence =
+        "the agent's token is not one of this relay's; make the cluster anew and give the agent its token";
       return control.refuse(new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence));
     }
     let attachment: Attachment | undefined;

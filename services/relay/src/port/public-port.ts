@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   createSecureServer,
+  type Http2SecureServer,
   Http2ServerRequest,
   Http2ServerResponse,
-  type Http2SecureServer,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,

@@ -1,5 +1,5 @@
+import { type Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { bearerToken, type Subject } from "@fairlead/authentication";
-import { Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { ErrorSchema, errorMapping, FairleadError, Hop } from "@fairlead/protocol";
 import type { Admission } from "../access/admission.ts";
 

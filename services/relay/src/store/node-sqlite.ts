@@ -29,7 +29,8 @@ export function nodeSqliteDialect(file: string): SqliteDialect {
 
 function bindable(parameters: readonly unknown[]): (string | number | bigint | null | Uint8Array)[] {
   return parameters.map((value) => {
-    if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint") return value;
+    if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint")
+      return value;
     if (value instanceof Uint8Array) return value;
     throw new TypeError(`a ${typeof value} cannot be a parameter of SQLite`);
   });
