@@ -42,8 +42,9 @@ export class TunnelProcess {
     const log = openSync(logFile, "a", 0o600);
     const environment = { ...process.env, ...this.#options.env?.() };
     const child = spawn(process.execPath, [main, ...this.#options.args()], {
-      stdio: ["ignore", "pipe", log],
-      env: environment,
+      // The pipe on its standard input ends with this process, however that ends; then it ends too.
+      stdio: ["pipe", "pipe", log],
+      env: { ...environment, FAIRLEAD_EXIT_WITH_STDIN: "1" },
     });
     closeSync(log);
     this.#child = child;

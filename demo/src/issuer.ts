@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createServer } from "node:https";
 import type { CertificateAuthority } from "@fairlead/certificates";
 import { exportJWK, generateKeyPair } from "jose";
-import { Provider } from "oidc-provider";
+import { type Adapter, type AdapterPayload, Provider } from "oidc-provider";
 import { Agent, fetch } from "undici";
 
 const TOKEN_SECONDS = 12 * 60 * 60;
@@ -66,6 +66,7 @@ async function makeProvider(
   const key = { ...(await exportJWK(privateKey)), kid: randomBytes(8).toString("hex"), use: "sig", alg: "ES256" };
   const byEmail = new Map(people.map((person) => [person.email, person]));
   return new Provider(url, {
+    adapter: MemoryAdapter,
     jwks: { keys: [key] },
     clients: people.map(({ email }) => ({
       client_id: email,
@@ -97,6 +98,40 @@ async function makeProvider(
       },
     },
   });
+}
+
+/** Keeps what the provider stores for as long as the demo runs: nothing of it is to outlive it. */
+class MemoryAdapter implements Adapter {
+  readonly #entries = new Map<string, AdapterPayload>();
+
+  async upsert(id: string, payload: AdapterPayload): Promise<void> {
+    this.#entries.set(id, payload);
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    return this.#entries.get(id);
+  }
+
+  async findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return [...this.#entries.values()].find((payload) => payload.uid === uid);
+  }
+
+  async findByUserCode(code: string): Promise<AdapterPayload | undefined> {
+    return [...this.#entries.values()].find((payload) => payload.userCode === code);
+  }
+
+  async consume(id: string): Promise<void> {
+    const payload = this.#entries.get(id);
+    if (payload) payload.consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id: string): Promise<void> {
+    this.#entries.delete(id);
+  }
+
+  async revokeByGrantId(grantId: string): Promise<void> {
+    for (const [id, payload] of this.#entries) if (payload.grantId === grantId) this.#entries.delete(id);
+  }
 }
 
 async function fetchToken(url: string, ca: string, { email }: DemoPerson, secret: string): Promise<string> {

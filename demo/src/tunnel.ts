@@ -26,8 +26,6 @@ export interface TunnelOptions {
   impersonatorKubeconfig: string;
   /** Issuers that count besides the embedded one, in the form of AuthenticationConfiguration's `jwt`. */
   moreIssuers?: readonly object[];
-  /** Hears what is being started. */
-  progress?: (step: string) => void;
 }
 
 /** The names of the tunnel's processes, in the order of a request. */
@@ -42,6 +40,7 @@ export class Tunnel {
   readonly #options: TunnelOptions;
   readonly #authority: CertificateAuthority;
   #relayUrl = "";
+  #stopped = false;
 
   private constructor(options: TunnelOptions, authority: CertificateAuthority, issuer: RunningIssuer) {
     this.#options = options;
@@ -66,19 +65,22 @@ export class Tunnel {
     };
   }
 
-  /** Starts all processes, makes the cluster and a rule for the person. What had started is ended if one fails. */
-  static async start(options: TunnelOptions): Promise<Tunnel> {
+  /** Makes the keys and starts the issuer; {@link start} does the rest. */
+  static async create(options: TunnelOptions): Promise<Tunnel> {
     await mkdir(options.folder, { recursive: true, mode: 0o700 });
     const authority = await CertificateAuthority.create("fairlead demo authority", 30);
     const people = [options.person, ADMINISTRATOR, ...(options.others ?? [])];
-    const issuer = await startIssuer(authority, AUDIENCE, people);
-    const tunnel = new Tunnel(options, authority, issuer);
+    const tunnel = new Tunnel(options, authority, await startIssuer(authority, AUDIENCE, people));
+    await tunnel.#writeConfiguration(people);
+    return tunnel;
+  }
+
+  /** Starts all processes, makes the cluster and a rule for the person. What had started is ended if one fails. */
+  async start(): Promise<void> {
     try {
-      await tunnel.#writeConfiguration(people);
-      await tunnel.#startAll();
-      return tunnel;
+      await this.#startAll();
     } catch (error) {
-      await tunnel.stop();
+      await this.stop();
       throw error;
     }
   }
@@ -110,6 +112,7 @@ export class Tunnel {
 
   /** Starts a process, again if it had ended, and notes where its private port is. */
   async startProcess(name: ProcessName): Promise<Record<string, unknown>> {
+    if (this.#stopped) throw new Error("the tunnel was stopped");
     const ready = await this.processes[name].start();
     this.privateUrls[name] = String(ready.private);
     return ready;
@@ -117,22 +120,20 @@ export class Tunnel {
 
   /** Ends all processes. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     await Promise.all(Object.values(this.processes).map((process) => process.end()));
     this.issuer.stop();
   }
 
   async #startAll(): Promise<void> {
-    const { cluster, person, progress = () => {} } = this.#options;
-    progress("relay and identity proxy");
+    const { cluster, person } = this.#options;
     const [relay] = await Promise.all([this.startProcess("relay"), this.startProcess("identity proxy")]);
     this.#relayUrl = String(relay.url);
     await this.#writeRelayConfig(new URL(this.#relayUrl).host); // the same port when it is started again
-    progress("agent");
     const created = JSON.parse(await this.cli(ADMINISTRATOR, "clusters", "create", cluster, "--output", "json"));
     await writeFile(this.file("agent-token"), created.agentToken, { mode: 0o600 });
     await this.cli(ADMINISTRATOR, "rules", "create", "everybody", "--user", person.email, "--cluster", cluster);
     await this.startProcess("agent");
-    progress("client proxy");
     await this.startProcess("client proxy");
   }
 
@@ -173,7 +174,7 @@ export class Tunnel {
     return new TunnelProcess({
       name,
       main: fileURLToPath(import.meta.resolve(main)),
-      args: () => [...args(), "--private", "127.0.0.1:0"],
+      args: () => [...args(), "--private", "127.0.0.1:0", ...(name === "client proxy" ? [] : ["--grace", "2"])],
       env: () => this.#environment(),
       logFile: this.file(`${name.replace(" ", "-")}.log`),
     });

@@ -29,6 +29,8 @@ export interface CertifiedKey {
 export interface CertificateOptions {
   /** The subject's common name. */
   commonName: string;
+  /** The subject's organization, which Kubernetes takes as the group. */
+  organization?: string;
   /** DNS names and IP addresses that a server's certificate is for; empty for a client's. */
   hosts?: readonly string[];
   /** How long it is valid, in days. */
@@ -66,9 +68,9 @@ export class CertificateAuthority {
   }
 
   /** Issues a certificate: a server's if it names hosts, else a client's. */
-  async issue({ commonName, hosts = [], days }: CertificateOptions): Promise<CertifiedKey> {
+  async issue({ commonName, organization, hosts = [], days }: CertificateOptions): Promise<CertifiedKey> {
     const keys = await newKeys();
-    const { name: subject, ...rest } = validity(commonName, days);
+    const { name: subject, ...rest } = validity(commonName, days, organization);
     const certificate = await X509CertificateGenerator.create({
       ...rest,
       subject,
@@ -103,10 +105,10 @@ function newKeys(): Promise<webcrypto.CryptoKeyPair> {
   return crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
 }
 
-function validity(commonName: string, days: number) {
+function validity(commonName: string, days: number, organization?: string) {
   const now = Date.now();
   return {
-    name: `CN=${commonName}`,
+    name: organization === undefined ? `CN=${commonName}` : `O=${organization}, CN=${commonName}`,
     serialNumber: `01${randomBytes(15).toString("hex")}`,
     notBefore: new Date(now - 60 * 60_000), // clocks differ
     notAfter: new Date(now + days * DAY_MS),

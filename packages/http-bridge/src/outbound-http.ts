@@ -25,7 +25,7 @@ export class OutboundHttp implements Outbound {
   readonly #lane: Lane;
   readonly #head: RequestHead;
   readonly #upstream: Upstream;
-  readonly #startedAt: number;
+  readonly #since: { startedAt: number; sentAt: number };
   readonly #request: ClientRequest;
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.AGENT);
@@ -46,7 +46,7 @@ export class OutboundHttp implements Outbound {
     this.#lane = lane;
     this.#head = head;
     this.#upstream = upstream;
-    this.#startedAt = startedAt;
+    this.#since = { startedAt, sentAt: performance.now() };
     this.#requestEnded = whole !== undefined;
     this.#framer = new BodyFramer((frame) => lane.sendResponse(frame));
     this.#length = new BodyLength(head.headers);
@@ -139,7 +139,7 @@ export class OutboundHttp implements Outbound {
       response.statusCode,
       response.statusMessage,
       response.rawHeaders,
-      this.#startedAt,
+      this.#since,
     );
     if (complete && early.length <= MAX_FRAME_DATA_BYTES) {
       const trailers = toFrameHeaders(response.rawTrailers);

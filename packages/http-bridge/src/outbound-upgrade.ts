@@ -24,7 +24,7 @@ export class OutboundUpgrade implements Outbound {
   readonly #lane: Lane;
   readonly #head: RequestHead;
   readonly #upstream: Upstream;
-  readonly #startedAt: number;
+  readonly #since: { startedAt: number; sentAt: number };
   readonly #request: ClientRequest;
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.AGENT);
@@ -38,7 +38,7 @@ export class OutboundUpgrade implements Outbound {
     this.#lane = lane;
     this.#head = head;
     this.#upstream = upstream;
-    this.#startedAt = startedAt;
+    this.#since = { startedAt, sentAt: performance.now() };
     this.#framer = new BodyFramer((frame) => lane.sendResponse(frame));
     this.#request = this.#open();
     this.#request.end();
@@ -89,7 +89,7 @@ export class OutboundUpgrade implements Outbound {
 
   #onUpgrade(response: IncomingMessage, socket: Socket, first: Buffer): void {
     this.#socket = socket;
-    const head = responseHead(this.#head, 101, response.statusMessage, response.rawHeaders, this.#startedAt);
+    const head = responseHead(this.#head, 101, response.statusMessage, response.rawHeaders, this.#since);
     head.upgrade = response.headers.upgrade ?? this.#head.upgrade;
     this.#lane.sendResponse({ case: "head", value: head });
     socket.setNoDelay(true);
@@ -106,7 +106,7 @@ export class OutboundUpgrade implements Outbound {
       response.statusCode,
       response.statusMessage,
       response.rawHeaders,
-      this.#startedAt,
+      this.#since,
     );
     this.#lane.sendResponse({ case: "head", value: head });
     this.#pump(response);

@@ -70,4 +70,14 @@ function stopOnSignals(service: RunningService, graceMs: number, log: Logger): v
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  whenParentIsGone(() => stop("SIGHUP"));
+}
+
+/**
+ * A process that another one keeps must not outlive it. Where FAIRLEAD_EXIT_WITH_STDIN is set, the end of standard
+ * input says that the parent is gone, however it ended.
+ */
+export function whenParentIsGone(stop: () => void): void {
+  if (process.env.FAIRLEAD_EXIT_WITH_STDIN === undefined) return;
+  process.stdin.resume().once("end", stop).once("error", stop);
 }

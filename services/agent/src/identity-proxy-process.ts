@@ -26,7 +26,9 @@ export function startIdentityProxy(kubeconfig: string, authentication: string, c
   const main = fileURLToPath(import.meta.resolve("@fairlead/identity-proxy/main"));
   const args = [main, "--listen", address, "--kubeconfig", kubeconfig, "--authentication", authentication];
   if (context !== undefined) args.push("--context", context);
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
+  // The pipe on its standard input ends with this process, however that ends; then it ends too.
+  const env = { ...process.env, FAIRLEAD_EXIT_WITH_STDIN: "1" };
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "inherit"], env });
   const ended = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
   void ended.then(() => rmSync(folder, { recursive: true, force: true }));
   return { address, ended, stop: () => stop(child, ended) };

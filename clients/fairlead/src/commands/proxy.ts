@@ -1,4 +1,4 @@
-import { openPrivatePort, refuseUnverifiedTls } from "@fairlead/service";
+import { openPrivatePort, refuseUnverifiedTls, whenParentIsGone } from "@fairlead/service";
 import { Command, InvalidArgumentError } from "commander";
 import { printJson, tell } from "../output.ts";
 import { LanePool } from "../proxy/lane-pool.ts";
@@ -50,6 +50,7 @@ async function runProxy(cluster: string, _own: unknown, command: Command): Promi
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+  whenParentIsGone(stop);
   const { server } = entries.cluster;
   if (options.output === "json") {
     const own = typeof address === "object" && address ? { private: `http://${address.address}:${address.port}` } : {};
