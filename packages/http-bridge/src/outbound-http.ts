@@ -14,7 +14,7 @@ import {
 } from "@fairlead/protocol";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
-import { limitConnectTime } from "./connect-timeout.ts";
+import { followConnecting } from "./connecting.ts";
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
@@ -66,14 +66,14 @@ export class OutboundHttp implements Outbound {
       headers: [...headers, ...framing],
       maxHeaderSize: MAX_HEAD_BYTES,
     });
-    limitConnectTime(request);
+    const connecting = followConnecting(request);
     request.on("information", (info) => {
       const value = responseHead(this.#head, info.statusCode, info.statusMessage, info.rawHeaders);
       this.#lane.sendResponse({ case: "informational", value });
     });
     request.on("response", (response) => this.#onResponse(response));
     request.on("drain", () => this.#lane.resume());
-    request.on("error", (error) => this.#fail(apiserverError(error, request.socket?.connecting === false)));
+    request.on("error", (error) => this.#fail(apiserverError(error, connecting.made)));
     return request;
   }
 

@@ -11,7 +11,7 @@ import {
   type RequestHead,
 } from "@fairlead/protocol";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
-import { limitConnectTime } from "./connect-timeout.ts";
+import { followConnecting } from "./connecting.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
 import { apiserverError, type Upstream } from "./upstream.ts";
@@ -57,10 +57,10 @@ export class OutboundUpgrade implements Outbound {
       headers: [...headers, "Connection", "Upgrade", "Upgrade", this.#head.upgrade],
       maxHeaderSize: MAX_HEAD_BYTES,
     });
-    limitConnectTime(request);
+    const connecting = followConnecting(request);
     request.on("upgrade", (response, socket, first) => this.#onUpgrade(response, socket as Socket, first));
     request.on("response", (response) => this.#onRefused(response));
-    request.on("error", (error) => this.#fail(apiserverError(error, request.socket?.connecting === false)));
+    request.on("error", (error) => this.#fail(apiserverError(error, connecting.made)));
     return request;
   }
 

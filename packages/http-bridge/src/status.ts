@@ -29,15 +29,27 @@ export function sentence(error: FairleadError): string {
   return `fairlead: ${hopName(error.hop)}: ${error.message}`;
 }
 
-/** Answers a request whose head was not answered yet with a Status, and closes the connection after it. */
+/** Answers a request whose head was not answered yet with a Status. */
 export function sendStatus(response: ServerResponse, error: FairleadError): void {
-  const body = Buffer.from(statusBody(error));
-  response.writeHead(errorMapping(error.code).http, {
-    "Content-Type": "application/json",
-    "Content-Length": body.length,
+  const { status, contentType, body } = answerFor(response.req.headers.accept ?? "", error);
+  response.writeHead(status, {
+    "Content-Type": contentType,
+    "Content-Length": Buffer.byteLength(body),
     "Cache-Control": "no-store",
     [ERROR_HEADER]: `${errorCodeName(error.code)}; hop="${hopName(error.hop)}"`,
     ...(error.retryAfterSeconds > 0 && { "Retry-After": error.retryAfterSeconds }),
   });
   response.end(body);
+}
+
+/**
+ * A Status, but for the aggregated discovery of client-go: that throws a Status of 503 or 504 away and says "the
+ * server is currently unable to handle the request". Plain text with 502 it prints (client-go, rest/request.go and
+ * apimachinery, errors.NewGenericServerResponse).
+ */
+function answerFor(accept: string, error: FairleadError): { status: number; contentType: string; body: string } {
+  const { http } = errorMapping(error.code);
+  return http >= 500 && accept.includes("g=apidiscovery.k8s.io")
+    ? { status: 502, contentType: "text/plain; charset=utf-8", body: sentence(error) }
+    : { status: http, contentType: "application/json", body: statusBody(error) };
 }

@@ -29,8 +29,11 @@ export class FrameOrder {
     const numbers = new Map(oneof.fields.map((field) => [field.name, field.number]));
     const follow = (name: string) => new Set(resolveIdle(steps, name).map((to) => numbers.get(to) ?? 0));
     this.#next = new Map([[0, follow(START)], ...oneof.fields.map((f) => [f.number, follow(f.name)] as const)]);
-    this.#ending = new Set(oneof.fields.filter((f) => steps.get(f.name)?.includes(IDLE)).map((f) => f.number));
     refuseUnreachable(message, oneof, this.#next);
+    // A frame before the first `idle`, such as `ready`, leads to it and is no part of an exchange.
+    const ofExchanges = reachable(this.#next, follow(IDLE));
+    const endings = oneof.fields.filter((f) => steps.get(f.name)?.includes(IDLE) && ofExchanges.has(f.number));
+    this.#ending = new Set(endings.map((f) => f.number));
   }
 
   /** Whether frame `to` may come after frame `from` (0: nothing came yet). */
@@ -73,6 +76,8 @@ function parseSteps(message: DescMessage, oneof: DescOneof): Map<string, string[
     for (const name of [from, ...to.split(" ")]) {
       if (!known.has(name)) throw new Error(`${message.typeName}: the order "${line}" names the unknown frame ${name}`);
     }
+    const wrong = to.split(" ").find((name) => name === START || (name === IDLE && from === IDLE));
+    if (wrong) throw new Error(`${message.typeName}: the order "${line}" cannot lead to ${wrong}`);
     steps.set(from, [...(steps.get(from) ?? []), ...to.split(" ")]);
   }
   return steps;
@@ -88,8 +93,14 @@ function refuseUnreachable(
   oneof: DescOneof,
   next: ReadonlyMap<number, ReadonlySet<number>>,
 ): void {
-  const reached = new Set([0]);
-  for (const frame of reached) for (const to of next.get(frame) ?? []) reached.add(to);
+  const reached = reachable(next, [0]);
   const missed = oneof.fields.find((field) => !reached.has(field.number));
   if (missed) throw new Error(`${message.typeName}: the order never reaches the frame ${missed.name}`);
+}
+
+/** The frames that may come some time after these, and these. */
+function reachable(next: ReadonlyMap<number, ReadonlySet<number>>, from: Iterable<number>): Set<number> {
+  const reached = new Set(from);
+  for (const frame of reached) for (const to of next.get(frame) ?? []) reached.add(to);
+  return reached;
 }

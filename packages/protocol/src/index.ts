@@ -21,4 +21,5 @@ export { LANE_SERVER_OPTIONS, widenConnectionWindow } from "./http2-settings.ts"
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
+export { Patience } from "./patience.ts";
 export { failExchange, type SpliceOptions, splice } from "./splice.ts";

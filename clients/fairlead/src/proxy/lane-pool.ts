@@ -4,9 +4,9 @@ import {
   FairleadError,
   GrpcClientStream,
   Hop,
-  LANE_WAIT_MS,
   Lane,
   methodPath,
+  Patience,
 } from "@fairlead/protocol";
 import type { Client } from "@grpc/grpc-js";
 import { relayUnreachable } from "../relay/relay-connection.ts";
@@ -18,8 +18,8 @@ const IDLE_LANES = 2;
 const SURPLUS_LANE_MS = 30_000;
 /** Between two attempts to reach a relay that is away, in milliseconds. */
 const RETRY_MS = 150;
-/** How long one attempt may take when the relay has been away for long already, in milliseconds. */
-const LAST_ATTEMPT_MS = 1_000;
+/** How long one attempt may take, in milliseconds. A round trip of a lane and a TLS handshake fit easily. */
+const ATTEMPT_MS = 3_000;
 
 /** The client proxy's lanes to the relay: reused, opened as they are needed, with one opened ahead. */
 export class LanePool {
@@ -30,7 +30,7 @@ export class LanePool {
   readonly #trim: NodeJS.Timeout;
   #client: Client | undefined;
   #opening = 0;
-  #awaySinceMs: number | undefined;
+  readonly #patience = new Patience();
 
   /**
    * @param url the relay's address, for error sentences
@@ -47,13 +47,13 @@ export class LanePool {
   }
 
   /**
-   * An idle lane. A relay that just went away is waited for, up to 4 s from when it went; nothing was sent until then.
+   * An idle lane. A relay that is away is waited for as {@link Patience} says; nothing was sent until then.
    *
    * @param signal ends the wait
    * @throws FairleadError UNREACHABLE, or what the relay refuses the lane with
    */
   async take(signal: AbortSignal): Promise<Lane> {
-    for (;;) {
+    for (let attempt = 0; ; attempt++) {
       const lane = this.#popIdle();
       if (lane) {
         this.#openAhead();
@@ -61,14 +61,13 @@ export class LanePool {
       }
       try {
         const opened = await this.#open();
-        this.#awaySinceMs = undefined;
+        this.#patience.met();
         this.#openAhead();
         return opened;
       } catch (error) {
         const failure = FairleadError.from(error, Hop.RELAY);
-        this.#awaySinceMs ??= Date.now();
-        const over = signal.aborted || Date.now() - this.#awaySinceMs >= LANE_WAIT_MS;
-        if (over || failure.code !== ErrorCode.UNREACHABLE) throw failure;
+        const leftMs = attempt === 0 ? this.#patience.begin() : this.#patience.left();
+        if (failure.code !== ErrorCode.UNREACHABLE || signal.aborted || leftMs === 0) throw failure;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
@@ -112,9 +111,7 @@ export class LanePool {
     const { promise, resolve, reject } = Promise.withResolvers<Lane>();
     this.#opening++;
     this.#lanes.add(lane);
-    const awayMs = this.#awaySinceMs === undefined ? 0 : Date.now() - this.#awaySinceMs;
-    const patienceMs = Math.max(LAST_ATTEMPT_MS, LANE_WAIT_MS - awayMs);
-    const timer = setTimeout(() => lane.reset(relayUnreachable(this.#url, "no answer in time")), patienceMs);
+    const timer = setTimeout(() => lane.reset(relayUnreachable(this.#url, "no answer in time")), ATTEMPT_MS);
     lane.start({
       frame: () => resolve(lane), // the first frame is `ready`
       drained: () => {},

@@ -1,4 +1,4 @@
-import { ErrorCode, FairleadError, Hop, LANE_WAIT_MS, type Lane } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, type Lane, Patience } from "@fairlead/protocol";
 import { type Attachment, IDLE_LANES } from "./attachment.ts";
 
 /** Most exchanges of one cluster that wait for a lane. */
@@ -21,9 +21,8 @@ export class Attachments {
   readonly #byCluster = new Map<string, Attachment[]>();
   readonly #bySession = new Map<string, Attachment>();
   readonly #waiting = new Map<string, Waiting[]>();
-  /** Since when a cluster has no agent. A relay that just started counts all as just gone. */
-  readonly #absentSinceMs = new Map<string, number>();
-  readonly #startedAtMs = Date.now();
+  /** For clusters whose agent is away. */
+  readonly #patience = new Map<string, Patience>();
 
   /** The attachments of a cluster. */
   of(cluster: string): readonly Attachment[] {
@@ -47,6 +46,7 @@ export class Attachments {
   add(attachment: Attachment): void {
     const { cluster, sessionId } = attachment;
     this.#bySession.set(sessionId.toString("hex"), attachment);
+    this.#patience.delete(cluster);
     this.#byCluster.set(cluster, [...this.of(cluster), attachment]);
     attachment.demand((this.#waiting.get(cluster)?.length ?? 0) - IDLE_LANES);
   }
@@ -57,10 +57,7 @@ export class Attachments {
     this.#bySession.delete(sessionId.toString("hex"));
     const left = this.of(cluster).filter((other) => other !== attachment);
     if (left.length > 0) this.#byCluster.set(cluster, left);
-    else {
-      this.#byCluster.delete(cluster);
-      this.#absentSinceMs.set(cluster, Date.now());
-    }
+    else this.#byCluster.delete(cluster);
   }
 
   /** A lane is free: it serves the exchange that has waited longest, or is kept. */
@@ -72,7 +69,7 @@ export class Attachments {
   }
 
   /**
-   * A lane to the cluster's agent. Waits for one that is just away, up to 4 s from when it went.
+   * A lane to the cluster's agent. One that is away is waited for as {@link Patience} says.
    *
    * @param signal ends the wait
    * @throws FairleadError AGENT_NOT_CONNECTED, TIMED_OUT, LIMIT_EXCEEDED, or what the agent says is wrong with it
@@ -83,8 +80,10 @@ export class Attachments {
       const lane = attachment.take();
       if (lane) return { lane, attachment };
     }
-    const patienceMs = agents.length > 0 ? LANE_WAIT_MS : this.#patienceMs(cluster);
-    if (patienceMs <= 0) throw this.#failure(cluster);
+    const patience = this.#patience.get(cluster) ?? new Patience();
+    this.#patience.set(cluster, patience);
+    const patienceMs = patience.begin();
+    if (patienceMs === 0) throw this.#failure(cluster);
     const queue = this.#waiting.get(cluster) ?? [];
     this.#waiting.set(cluster, queue);
     if (queue.length >= MAX_WAITING) throw tooManyWaiting(cluster);
@@ -101,20 +100,20 @@ export class Attachments {
       if (at >= 0) queue.splice(at, 1);
       reject(error);
     };
-    const timer = setTimeout(() => leave(this.#failure(cluster)), patienceMs);
+    const timer = setTimeout(() => {
+      this.#patience.get(cluster)?.left(); // what comes right behind fails at once
+      leave(this.#failure(cluster));
+    }, patienceMs);
     const onAbort = (): void => leave(new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away"));
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      return await promise;
+      const taken = await promise;
+      this.#patience.delete(cluster);
+      return taken;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
     }
-  }
-
-  #patienceMs(cluster: string): number {
-    const sinceMs = this.#absentSinceMs.get(cluster) ?? this.#startedAtMs;
-    return sinceMs + LANE_WAIT_MS - Date.now();
   }
 
   /** Why there is no lane, as well as the relay knows. */
