@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const MAIN = fileURLToPath(import.meta.resolve("@fairlead/cli/main"));
+const MAIN = createRequire(import.meta.url).resolve("@fairlead/cli/main");
 
 /** Runs the `fairlead` command. @returns its standard output. @throws Error with its standard error if it fails */
 export async function runCli(args: readonly string[], env: Record<string, string>): Promise<string> {

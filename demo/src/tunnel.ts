@@ -1,11 +1,13 @@
 import { mkdir, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { stringify } from "yaml";
 import { TunnelProcess } from "./child-process.ts";
 import { runCli } from "./cli.ts";
 import { type DemoPerson, type RunningIssuer, startIssuer } from "./issuer.ts";
+
+const require = createRequire(import.meta.url);
 
 /** What tokens of the demo are for. */
 const AUDIENCE = "fairlead";
@@ -25,7 +27,7 @@ export interface TunnelOptions {
   /** A kubeconfig whose user can only impersonate. */
   impersonatorKubeconfig: string;
   /** Issuers that count besides the embedded one, in the form of AuthenticationConfiguration's `jwt`. */
-  moreIssuers?: readonly object[];
+  moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
 }
 
 /** The names of the tunnel's processes, in the order of a request. */
@@ -51,7 +53,7 @@ export class Tunnel {
     this.processes = {
       relay: this.#process("relay", "@fairlead/relay/main", () => ["--config", this.file("relay.yaml")]),
       "identity proxy": this.#process("identity proxy", "@fairlead/identity-proxy/main", () => [
-        ...["--listen", socket, "--authentication", this.file("authentication.yaml")],
+        ...["--listen", socket, "--authentication", this.file("identity-proxy-authentication.yaml")],
         ...["--kubeconfig", options.impersonatorKubeconfig],
       ]),
       agent: this.#process("agent", "@fairlead/agent/main", () => [
@@ -148,15 +150,17 @@ export class Tunnel {
       issuer: { url: this.issuer.url, certificateAuthority: this.#authority.pem, audiences: [AUDIENCE] },
       claimMappings: { username: { claim: "email", prefix: "" }, groups: { claim: "groups", prefix: "" } },
     };
-    const authentication = {
-      apiVersion: "apiserver.config.k8s.io/v1",
-      kind: "AuthenticationConfiguration",
-      jwt: [embedded, ...(this.#options.moreIssuers ?? [])],
-    };
+    const { relay = [], identityProxy = [] } = this.#options.moreIssuers ?? {};
+    await this.#writeAuthentication("relay-authentication.yaml", [embedded, ...relay]);
+    await this.#writeAuthentication("identity-proxy-authentication.yaml", [embedded, ...identityProxy]);
     for (const [name, text] of Object.entries(files)) await writeFile(this.file(name), text, { mode: 0o600 });
-    await writeFile(this.file("authentication.yaml"), stringify(authentication), { mode: 0o600 });
     for (const one of people) await writeFile(this.tokenFile(one), await this.issuer.tokenFor(one), { mode: 0o600 });
     await this.#writeRelayConfig("127.0.0.1:0");
+  }
+
+  async #writeAuthentication(name: string, jwt: readonly object[]): Promise<void> {
+    const configuration = { apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt };
+    await writeFile(this.file(name), stringify(configuration), { mode: 0o600 });
   }
 
   async #writeRelayConfig(listen: string): Promise<void> {
@@ -164,7 +168,7 @@ export class Tunnel {
       listen,
       tls: { certFile: "relay.crt", keyFile: "relay.key" },
       database: "relay.db",
-      authentication: "authentication.yaml",
+      authentication: "relay-authentication.yaml",
       administrators: { users: [ADMINISTRATOR.email] },
     };
     await writeFile(this.file("relay.yaml"), stringify(config), { mode: 0o600 });
@@ -173,7 +177,7 @@ export class Tunnel {
   #process(name: ProcessName, main: string, args: () => string[]): TunnelProcess {
     return new TunnelProcess({
       name,
-      main: fileURLToPath(import.meta.resolve(main)),
+      main: require.resolve(main),
       args: () => [...args(), "--private", "127.0.0.1:0", ...(name === "client proxy" ? [] : ["--grace", "2"])],
       env: () => this.#environment(),
       logFile: this.file(`${name.replace(" ", "-")}.log`),

@@ -14,7 +14,7 @@ import {
 } from "@fairlead/protocol";
 import { BodyFramer, OffsetCheck } from "./bodies.ts";
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
-import { sendStatus } from "./status.ts";
+import { explainLoss, sendStatus } from "./status.ts";
 import { serverTiming } from "./timings.ts";
 
 /** A request of a lane's requester, ready to go. */
@@ -152,14 +152,11 @@ export class InboundHttp {
   #fail(error: FairleadError): void {
     if (this.#response.writableEnded) return;
     if (this.#response.headersSent) this.#response.destroy();
-    else sendStatus(this.#response, error);
+    else sendStatus(this.#response, explainLoss(error));
   }
 
   #onLaneClosed(error: FairleadError | undefined): void {
-    const sentence = "the connection was lost while the request was under way; it may have been carried out";
-    const cause = error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, sentence);
-    const lost = cause.code === ErrorCode.CONNECTION_LOST;
-    this.#fail(lost ? new FairleadError(cause.code, cause.hop, sentence, { cause }) : cause);
+    this.#fail(error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the lane was closed"));
   }
 
   /** The answer is out, or the client is gone: either way nobody reads this exchange any more. */

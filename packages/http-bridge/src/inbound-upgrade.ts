@@ -5,7 +5,7 @@ import { BodyFramer, OffsetCheck } from "./bodies.ts";
 import { toRawHeaders } from "./headers.ts";
 import type { InboundRequest } from "./inbound-http.ts";
 import { SpdyFault } from "./spdy-fault.ts";
-import { sendStatus, sentence } from "./status.ts";
+import { explainLoss, sendStatus, sentence } from "./status.ts";
 import { serverTiming } from "./timings.ts";
 
 /**
@@ -114,8 +114,9 @@ export class InboundUpgrade {
    * Before the head a Status. After it a cut: a WebSocket client then says "close 1006". A SPDY client would exit 0
    * (every kubectl measured), so it gets the fault on its error stream first.
    */
-  #fail(error: FairleadError): void {
+  #fail(fault: FairleadError): void {
     if (this.#socket.destroyed) return;
+    const error = explainLoss(fault);
     if (!this.#upgraded && !this.#answer) return sendStatus(plainAnswer(this.#in.request, this.#socket), error);
     const told = this.#upgraded ? this.#spdy?.unfinished(sentence(error)) : undefined;
     if (told) this.#socket.end(told, () => this.#socket.destroy());

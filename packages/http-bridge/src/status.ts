@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { errorCodeName, errorMapping, type FairleadError, hopName } from "@fairlead/protocol";
+import { ErrorCode, errorCodeName, errorMapping, FairleadError, Hop, hopName } from "@fairlead/protocol";
 
 /**
  * Tells our own answers from the cluster's: the error's code and the hop that failed, such as
@@ -27,6 +27,14 @@ export function statusBody(error: FairleadError): string {
 /** The sentence that a person reads: the hop, what failed, what to do. */
 export function sentence(error: FairleadError): string {
   return `fairlead: ${hopName(error.hop)}: ${error.message}`;
+}
+
+/** A loss on the way, told to somebody whose request was under way; other errors stay as they are. */
+export function explainLoss(error: FairleadError): FairleadError {
+  if (error.code !== ErrorCode.CONNECTION_LOST || error.hop === Hop.APISERVER) return error;
+  const sentence =
+    "the connection was lost while the request was under way; it may have been carried out, so look before you repeat it";
+  return new FairleadError(error.code, error.hop, sentence, { cause: error });
 }
 
 /** Answers a request whose head was not answered yet with a Status. */

@@ -1,10 +1,4 @@
-import {
-  create,
-  createFileRegistry,
-  type DescMessage,
-  type MessageInitShape,
-  setExtension,
-} from "@bufbuild/protobuf";
+import { create, createFileRegistry, type DescMessage, type MessageInitShape, setExtension } from "@bufbuild/protobuf";
 import {
   type DescriptorProtoSchema,
   type FieldDescriptorProto_Label,
@@ -87,7 +81,14 @@ describe("the order of frames in the schema", () => {
 
   it("knows the message's own fields only", () => {
     const compiled = new FrameOrder(RequestFrameSchema);
-    expect([0, 1, 4, 5, 12, 99].map((field) => compiled.knows(field))).toEqual([false, true, true, false, false, false]);
+    expect([0, 1, 4, 5, 12, 99].map((field) => compiled.knows(field))).toEqual([
+      false,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
     expect(compiled.allows(99, 1)).toBe(false);
     expect(compiled.allows(0, 99)).toBe(false);
   });

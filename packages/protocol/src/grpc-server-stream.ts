@@ -15,6 +15,7 @@ import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
  */
 export class GrpcServerStream implements MessageStream {
   readonly #stream: ServerHttp2Stream;
+  readonly #session: ServerHttp2Stream["session"];
   readonly #peerHop: Hop;
   readonly #reader = new GrpcMessageReader(MAX_MESSAGE_BYTES);
   #events: MessageStreamEvents | undefined;
@@ -25,6 +26,7 @@ export class GrpcServerStream implements MessageStream {
 
   constructor(stream: ServerHttp2Stream, peerHop: Hop) {
     this.#stream = stream;
+    this.#session = stream.session;
     this.#peerHop = peerHop;
     stream.on("error", () => {}); // "close" follows and tells
     stream.on("wantTrailers", () => stream.sendTrailers(this.#trailers()));
@@ -101,7 +103,8 @@ export class GrpcServerStream implements MessageStream {
   }
 
   #lost(): FairleadError {
-    const cancelled = this.#stream.rstCode === constants.NGHTTP2_CANCEL;
+    // node resets the streams of a connection that is lost with CANCEL too.
+    const cancelled = this.#stream.rstCode === constants.NGHTTP2_CANCEL && this.#session?.destroyed === false;
     return cancelled
       ? new FairleadError(ErrorCode.CANCELLED, this.#peerHop, "the call was cancelled by its peer")
       : new FairleadError(ErrorCode.CONNECTION_LOST, this.#peerHop, "the connection was lost");

@@ -1,13 +1,13 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { FairleadError } from "./errors.ts";
+import { FairleadError as Fault } from "./errors.ts";
 import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import { RequestFrameSchema, ResponseFrameSchema } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import type { GrpcClientStream } from "./grpc-client-stream.ts";
 import type { GrpcServerStream } from "./grpc-server-stream.ts";
 import { decodeRequest, Lane } from "./lane.ts";
 import { CallFixture, LaneRecord, requestMessage, responseMessage, StreamRecord } from "./lane-fixture.ts";
-import { FairleadError as Fault } from "./errors.ts";
 import { MAX_FRAME_DATA_BYTES } from "./limits.ts";
 
 type RequestName = "head" | "data" | "end" | "whole";
@@ -165,7 +165,12 @@ describe("a requester's lane", () => {
     { when: "data came", requests: ["whole"], answers: ["ready", "head", "data"], legal: ["data", "end", "error"] },
     { when: "it has its answer", requests: ["whole"], answers: ["ready", "whole"], legal: [] },
     { when: "its request failed", requests: ["whole"], answers: ["ready", "error"], legal: [] },
-    { when: "it had its answer before it ended its request", requests: ["head"], answers: ["ready", "whole"], legal: [] },
+    {
+      when: "it had its answer before it ended its request",
+      requests: ["head"],
+      answers: ["ready", "whole"],
+      legal: [],
+    },
     { when: "its request failed before it ended", requests: ["head"], answers: ["ready", "head", "error"], legal: [] },
   ];
 
@@ -339,14 +344,17 @@ describe("a lane", () => {
     expect(await heard.closes.take()).toBeDefined();
   });
 
-  it.each(["requester", "server"] as const)("ends in good order at both ends when the %s ends it idle", async (role) => {
-    const pair = await lanePair();
-    await exchange(pair);
-    pair[role].end();
-    expect(await pair.asked.closes.take()).toBeUndefined();
-    expect(await pair.served.closes.take()).toBeUndefined();
-    expect([pair.requester.closed, pair.server.closed]).toEqual([true, true]);
-  });
+  it.each(["requester", "server"] as const)(
+    "ends in good order at both ends when the %s ends it idle",
+    async (role) => {
+      const pair = await lanePair();
+      await exchange(pair);
+      pair[role].end();
+      expect(await pair.asked.closes.take()).toBeUndefined();
+      expect(await pair.served.closes.take()).toBeUndefined();
+      expect([pair.requester.closed, pair.server.closed]).toEqual([true, true]);
+    },
+  );
 
   it("tells its owner once that it is gone, whatever is done to it after", async () => {
     const pair = await lanePair();

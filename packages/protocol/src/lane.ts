@@ -46,6 +46,7 @@ export class Lane {
   readonly #stream: MessageStream;
   readonly #role: LaneRole;
   readonly #peerHop: Hop;
+  readonly #closeListeners: (() => void)[] = [];
   #events: LaneEvents | undefined;
   #request = 0;
   #response = 0;
@@ -77,6 +78,11 @@ export class Lane {
   /** Whether the lane is gone. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Has `listener` called when the lane is gone, whoever owns it then. */
+  onClose(listener: () => void): void {
+    this.#closeListeners.push(listener);
   }
 
   /** Starts to read frames. May be called again to change the owner. */
@@ -210,6 +216,7 @@ export class Lane {
   #close(error?: FairleadError): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const listener of this.#closeListeners) listener();
     this.#events?.closed(error);
   }
 }

@@ -1,8 +1,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "@jest/globals";
 import {
-  type RequestHead,
   RequestFrameSchema,
+  type RequestHead,
   RequestHeadSchema,
   ResponseFrameSchema,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
@@ -57,7 +57,10 @@ describe("a frame's field number, read without decoding", () => {
   });
 
   it("is 0 for every frame that was cut or made longer", () => {
-    const whole = toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame: wholeOf(randomHead(new SeededRandom(1))) }));
+    const whole = toBinary(
+      RequestFrameSchema,
+      create(RequestFrameSchema, { frame: wholeOf(randomHead(new SeededRandom(1))) }),
+    );
     for (let length = 0; length < whole.length; length++) expect(peekFrame(whole.subarray(0, length))).toBe(0);
     expect(peekFrame(Buffer.concat([whole, Buffer.of(0)]))).toBe(0);
     expect(peekFrame(whole)).toBe(4);
@@ -70,10 +73,12 @@ describe("whether a request wants timings, read without decoding", () => {
     let asked = 0;
     for (let i = 0; i < 2_000; i++) {
       const head = randomHead(random);
-      const frame = random.below(2) === 0 ? { case: "head" as const, value: head } : wholeOf(head, random.bytes(random.below(200)));
+      const frame =
+        random.below(2) === 0 ? { case: "head" as const, value: head } : wholeOf(head, random.bytes(random.below(200)));
       const message = toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame }));
       const decoded = fromBinary(RequestFrameSchema, message).frame;
-      const decodedHead = decoded.case === "head" ? decoded.value : decoded.case === "whole" ? decoded.value.head : undefined;
+      const decodedHead =
+        decoded.case === "head" ? decoded.value : decoded.case === "whole" ? decoded.value.head : undefined;
       expect({ i, wants: requestWantsTimings(message) }).toEqual({ i, wants: decodedHead?.wantsTimings });
       if (head.wantsTimings) asked++;
     }

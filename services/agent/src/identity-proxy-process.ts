@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 
 /** An identity proxy that runs beside the agent. */
 export interface IdentityProxyProcess {
@@ -23,7 +23,7 @@ export interface IdentityProxyProcess {
 export function startIdentityProxy(kubeconfig: string, authentication: string, context?: string): IdentityProxyProcess {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-agent-"));
   const address = `unix:${join(folder, "identity-proxy.sock")}`;
-  const main = fileURLToPath(import.meta.resolve("@fairlead/identity-proxy/main"));
+  const main = createRequire(import.meta.url).resolve("@fairlead/identity-proxy/main");
   const args = [main, "--listen", address, "--kubeconfig", kubeconfig, "--authentication", authentication];
   if (context !== undefined) args.push("--context", context);
   // The pipe on its standard input ends with this process, however that ends; then it ends too.

@@ -77,7 +77,7 @@ export class LanePool {
   release(lane: Lane): void {
     if (lane.closed) return;
     this.#idle.push({ lane, sinceMs: Date.now() });
-    lane.start({ frame: () => {}, drained: () => {}, idle: () => {}, closed: () => this.#forget(lane) });
+    lane.start({ frame: () => {}, drained: () => {}, idle: () => {}, closed: () => {} });
     lane.resume();
   }
 
@@ -111,15 +111,13 @@ export class LanePool {
     const { promise, resolve, reject } = Promise.withResolvers<Lane>();
     this.#opening++;
     this.#lanes.add(lane);
+    lane.onClose(() => this.#forget(lane));
     const timer = setTimeout(() => lane.reset(relayUnreachable(this.#url, "no answer in time")), ATTEMPT_MS);
     lane.start({
       frame: () => resolve(lane), // the first frame is `ready`
       drained: () => {},
       idle: () => {},
-      closed: (error) => {
-        this.#forget(lane);
-        reject(this.#unreachable(error));
-      },
+      closed: (error) => reject(this.#unreachable(error)),
     });
     try {
       return await promise;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import {
   AccessRuleService,
   ClusterService,
@@ -15,6 +15,8 @@ import type { TokenSource } from "./token-source.ts";
 
 /** How long a call to the relay may take, in milliseconds. */
 const CALL_TIMEOUT_MS = 5_000;
+/** How long the connection for calls is kept after the last one, in milliseconds: lanes have their own. */
+const IDLE_MS = 1_000;
 
 /** The relay as a client of it knows it. */
 export interface RelayConnection {
@@ -36,11 +38,13 @@ export interface RelayConnection {
 export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
   const url = relayUrl(address);
   const ca = caFile === undefined ? undefined : readCa(caFile);
+  const sessionManager = new Http2SessionManager(url.origin, { idleConnectionTimeoutMs: IDLE_MS }, ca && { ca });
+  const interceptors = [authorize(token), explain(url)];
   const transport = createGrpcTransport({
     baseUrl: url.origin,
     defaultTimeoutMs: CALL_TIMEOUT_MS,
-    interceptors: [authorize(token), explain(url)],
-    ...(ca && { nodeOptions: { ca } }),
+    interceptors,
+    sessionManager,
   });
   return {
     url,

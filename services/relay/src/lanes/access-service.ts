@@ -45,6 +45,7 @@ export class AccessServiceHandler {
   exchange(stream: ServerHttp2Stream): void {
     const lane = new Lane(new GrpcServerStream(stream, Hop.CLIENT_PROXY), "server", Hop.CLIENT_PROXY);
     this.#lanes.add(lane);
+    lane.onClose(() => this.#lanes.delete(lane));
     this.#awaitRequest(lane);
     lane.sendReady();
   }
@@ -79,10 +80,7 @@ export class AccessServiceHandler {
       },
       drained: () => {},
       idle: () => {},
-      closed: () => {
-        this.#lanes.delete(lane);
-        gone.abort();
-      },
+      closed: () => gone.abort(),
     });
     lane.resume();
   }
@@ -111,11 +109,7 @@ export class AccessServiceHandler {
         this.#exchanges.delete(live);
         this.#attachments.offer(taken);
       },
-      closed: () => {
-        this.#exchanges.delete(live);
-        if (lane.closed) this.#lanes.delete(lane);
-        if (taken.lane.closed) taken.attachment.forget(taken.lane);
-      },
+      closed: () => this.#exchanges.delete(live),
     });
     return joined.request;
   }

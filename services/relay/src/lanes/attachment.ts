@@ -46,21 +46,25 @@ export class Attachment {
     return undefined;
   }
 
-  /** A lane came, or came back from an exchange. Its owner is this attachment until it is taken. */
-  keep(lane: Lane): void {
+  /** A lane came. */
+  add(lane: Lane): void {
     this.#lanes.add(lane);
+    lane.onClose(() => this.#forget(lane));
+  }
+
+  /** A lane has no exchange, or none any more. Its owner is this attachment until it is taken. */
+  keep(lane: Lane): void {
     this.#idle.push({ lane, sinceMs: Date.now() });
     lane.start({
       frame: () => {}, // none is legal between exchanges: the lane's order refuses it
       drained: () => {},
       idle: () => {},
-      closed: () => this.forget(lane),
+      closed: () => {},
     });
     lane.resume();
   }
 
-  /** A lane is gone. */
-  forget(lane: Lane): void {
+  #forget(lane: Lane): void {
     this.#lanes.delete(lane);
     const at = this.#idle.findIndex((entry) => entry.lane === lane);
     if (at >= 0) this.#idle.splice(at, 1);
@@ -102,7 +106,7 @@ export class Attachment {
       .filter(({ sinceMs }) => sinceMs < before)
       .slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
     for (const { lane } of surplus) {
-      this.forget(lane);
+      this.#forget(lane);
       lane.end();
     }
   }

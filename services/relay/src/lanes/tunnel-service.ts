@@ -66,7 +66,10 @@ export class TunnelServiceHandler {
       frame: (_field, message) => {
         const frame = decodeResponse(message);
         const attachment = frame.case === "ready" ? this.#attachments.ofSession(frame.value.sessionId) : undefined;
-        if (attachment) return this.#attachments.offer({ lane, attachment });
+        if (attachment) {
+          attachment.add(lane);
+          return this.#attachments.offer({ lane, attachment });
+        }
         lane.refuse(new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, "the lane names no session of this relay"));
       },
       drained: () => {},

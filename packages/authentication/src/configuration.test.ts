@@ -1,0 +1,202 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "@jest/globals";
+import { stringify } from "yaml";
+import { parseAuthenticationConfiguration, readAuthenticationConfiguration } from "./configuration.ts";
+
+type Fields = Record<string, unknown>;
+
+/** An entry of `jwt` that is accepted, with changes by section; `undefined` takes a field out. */
+function entry(issuer: Fields = {}, mappings: Fields = {}, rest: Fields = {}): Fields {
+  return {
+    issuer: { url: "https://issuer.example.com", audiences: ["fairlead"], ...issuer },
+    claimMappings: { username: { claim: "sub", prefix: "oidc:" }, ...mappings },
+    ...rest,
+  };
+}
+
+/** The text of a file with these entries. */
+function file(jwt: unknown, root: Fields = {}): string {
+  return stringify({ apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt, ...root });
+}
+
+const parse = parseAuthenticationConfiguration;
+
+describe("the AuthenticationConfiguration that is accepted", () => {
+  it("gives every field of an issuer", () => {
+    const full = entry(
+      {
+        discoveryURL: "https://internal.example.com/.well-known/openid-configuration",
+        certificateAuthority: "-----BEGIN CERTIFICATE-----",
+        audiences: ["fairlead", "kubernetes"],
+        audienceMatchPolicy: "MatchAny",
+      },
+      { groups: { claim: "groups", prefix: "oidc:" }, uid: { claim: "oid" } },
+      { claimValidationRules: [{ claim: "hd", requiredValue: "example.com" }] },
+    );
+    expect(parse(file([full]))).toEqual([
+      {
+        url: "https://issuer.example.com",
+        discoveryUrl: "https://internal.example.com/.well-known/openid-configuration",
+        certificateAuthority: "-----BEGIN CERTIFICATE-----",
+        audiences: ["fairlead", "kubernetes"],
+        username: { claim: "sub", prefix: "oidc:" },
+        groups: { claim: "groups", prefix: "oidc:" },
+        uidClaim: "oid",
+        requiredClaims: [{ claim: "hd", value: "example.com" }],
+      },
+    ]);
+  });
+
+  it("needs no more than issuer, audience and user name", () => {
+    expect(parse(file([entry()]))).toEqual([
+      {
+        url: "https://issuer.example.com",
+        discoveryUrl: undefined,
+        certificateAuthority: undefined,
+        audiences: ["fairlead"],
+        username: { claim: "sub", prefix: "oidc:" },
+        groups: undefined,
+        uidClaim: undefined,
+        requiredClaims: [],
+      },
+    ]);
+  });
+
+  it("keeps several issuers in their order", () => {
+    const urls = ["https://b.example.com", "https://a.example.com", "https://c.example.com/tenant"];
+    expect(parse(file(urls.map((url) => entry({ url })))).map((issuer) => issuer.url)).toEqual(urls);
+  });
+
+  it("takes the empty prefix where it is said", () => {
+    const [issuer] = parse(file([entry({}, { username: { claim: "sub", prefix: "" } })]));
+    expect(issuer?.username).toEqual({ claim: "sub", prefix: "" });
+  });
+
+  it.each([[""], ["MatchAny"]])("takes the audience policy %j", (audienceMatchPolicy) => {
+    expect(parse(file([entry({ audienceMatchPolicy })]))).toHaveLength(1);
+  });
+
+  it("is read from a file, as a cluster's owner writes it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+    try {
+      const path = join(folder, "authentication.yaml");
+      await writeFile(
+        path,
+        `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+  - issuer: # people
+      url: https://login.example.com
+      audiences: [fairlead]
+    claimMappings:
+      username: { claim: sub, prefix: "" }
+`,
+      );
+      const [issuer] = await readAuthenticationConfiguration(path);
+      expect(issuer?.url).toBe("https://login.example.com");
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe("the AuthenticationConfiguration that is refused, by the field that is wrong", () => {
+  const at = "jwt\\[0\\]";
+  const refused: [what: string, text: string, names: string][] = [
+    ["an empty file", "", "the file"],
+    ["a file that is a list", "- a", "the file"],
+    ["a file that is a text", "hello", "the file"],
+    ["another kind", file([entry()], { kind: "Config" }), "AuthenticationConfiguration"],
+    ["no kind", file([entry()], { kind: undefined }), "AuthenticationConfiguration"],
+    ["a beta version", file([entry()], { apiVersion: "apiserver.config.k8s.io/v1beta1" }), "config.k8s.io/v1"],
+    ["an unknown key of the file", file([entry()], { anonymous: { enabled: true } }), "the file\\.anonymous"],
+    ["no jwt", file(undefined), "jwt: a list"],
+    ["jwt that is a mapping", file(entry()), "jwt: a list"],
+    ["no issuer at all", file([]), "jwt: name at least one"],
+    ["an entry that is a text", file(["x"]), `${at}: a mapping`],
+    ["an unknown key of an entry", file([entry({}, {}, { userValidationRules: [] })]), `${at}\\.userValidationRules`],
+    ["no issuer in an entry", file([{ claimMappings: {} }]), `${at}\\.issuer: a mapping`],
+    ["an unknown key of an issuer", file([entry({ egressSelectorType: "cluster" })]), `${at}\\.issuer\\.egress`],
+    ["no URL", file([entry({ url: undefined })]), `${at}\\.issuer\\.url`],
+    ["an http URL", file([entry({ url: "http://issuer.example.com" })]), `${at}\\.issuer\\.url: an https`],
+    ["a URL that is none", file([entry({ url: "issuer.example.com" })]), `${at}\\.issuer\\.url: an https`],
+    ["a URL that is a number", file([entry({ url: 7 })]), `${at}\\.issuer\\.url: a text`],
+    ["an http discovery URL", file([entry({ discoveryURL: "http://x" })]), `${at}\\.issuer\\.discoveryURL: an https`],
+    ["an empty discovery URL", file([entry({ discoveryURL: "" })]), `${at}\\.issuer\\.discoveryURL`],
+    ["an authority that is a list", file([entry({ certificateAuthority: ["x"] })]), `${at}\\.issuer\\.certificateAuth`],
+    ["an empty authority", file([entry({ certificateAuthority: "" })]), `${at}\\.issuer\\.certificateAuthority`],
+    ["no audiences", file([entry({ audiences: undefined })]), `${at}\\.issuer\\.audiences`],
+    ["an empty list of audiences", file([entry({ audiences: [] })]), `${at}\\.issuer\\.audiences`],
+    ["an empty audience", file([entry({ audiences: ["fairlead", ""] })]), `${at}\\.issuer\\.audiences`],
+    ["an audience that is a text, not a list", file([entry({ audiences: "fairlead" })]), `${at}\\.issuer\\.audiences`],
+    ["an audience policy of its own", file([entry({ audienceMatchPolicy: "MatchAll" })]), "audienceMatchPolicy"],
+    ["no claim mappings", file([{ issuer: entry().issuer }]), `${at}\\.claimMappings: a mapping`],
+    ["an unknown mapping", file([entry({}, { extra: [] })]), `${at}\\.claimMappings\\.extra`],
+    ["no user name", file([entry({}, { username: undefined })]), `${at}\\.claimMappings\\.username`],
+    [
+      "an expression for the user name",
+      file([entry({}, { username: { expression: "claims.sub" } })]),
+      `${at}\\.claimMappings\\.username\\.expression`,
+    ],
+    [
+      "an expression beside a claim",
+      file([entry({}, { username: { claim: "sub", prefix: "", expression: "x" } })]),
+      `${at}\\.claimMappings\\.username\\.expression`,
+    ],
+    ["a user name without prefix", file([entry({}, { username: { claim: "sub" } })]), "username\\.prefix"],
+    ["a prefix that is null", file([entry({}, { username: { claim: "sub", prefix: null } })]), "username\\.prefix"],
+    ["a user name without claim", file([entry({}, { username: { prefix: "" } })]), "username\\.claim"],
+    ["groups without prefix", file([entry({}, { groups: { claim: "groups" } })]), "groups\\.prefix"],
+    ["groups without claim", file([entry({}, { groups: { prefix: "" } })]), "groups\\.claim"],
+    ["groups that are null", file([entry({}, { groups: null })]), `${at}\\.claimMappings\\.groups: a mapping`],
+    ["an expression for groups", file([entry({}, { groups: { expression: "x" } })]), "groups\\.expression"],
+    ["a uid that is a text", file([entry({}, { uid: "oid" })]), `${at}\\.claimMappings\\.uid: a mapping`],
+    ["a prefix for the uid", file([entry({}, { uid: { claim: "oid", prefix: "" } })]), "uid\\.prefix"],
+    ["rules that are a mapping", file([entry({}, {}, { claimValidationRules: {} })]), "claimValidationRules: a list"],
+    [
+      "a rule by expression, which would be skipped",
+      file([entry({}, {}, { claimValidationRules: [{ expression: "claims.hd == 'x'" }] })]),
+      "claimValidationRules\\[0\\]\\.expression",
+    ],
+    [
+      "a rule without value",
+      file([entry({}, {}, { claimValidationRules: [{ claim: "hd" }] })]),
+      "claimValidationRules\\[0\\]\\.requiredValue",
+    ],
+    [
+      "a rule whose value is no text",
+      file([entry({}, {}, { claimValidationRules: [{ claim: "admin", requiredValue: true }] })]),
+      "claimValidationRules\\[0\\]\\.requiredValue",
+    ],
+    [
+      "a rule without claim, behind a good one",
+      file([entry({}, {}, { claimValidationRules: [{ claim: "a", requiredValue: "b" }, { requiredValue: "c" }] })]),
+      "claimValidationRules\\[1\\]\\.claim",
+    ],
+    ["the same issuer twice", file([entry(), entry({ audiences: ["other"] })]), "https://issuer.example.com is there"],
+    ["a fault in the second entry", file([entry(), entry({ url: "http://x" })]), "jwt\\[1\\]\\.issuer\\.url"],
+    ["a key twice in a mapping", "kind: A\nkind: B", "unique"],
+    ["what is no YAML", "jwt: [", ""],
+    ["two documents", `${file([entry()])}---\n${file([entry()])}`, ""],
+    ["a prototype for the file", `__proto__: {}\n${file([entry()])}`, "the file\\.__proto__"],
+  ];
+
+  it.each(refused)("%s", (_what, text, names) => {
+    expect(() => parse(text)).toThrow(new RegExp(names));
+  });
+
+  it("names the file too", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+    try {
+      const path = join(folder, "authentication.yaml");
+      await writeFile(path, file([entry({ url: "http://x" })]));
+      await expect(readAuthenticationConfiguration(path)).rejects.toThrow(/authentication\.yaml: jwt\[0\]\.issuer\.url/);
+      const missing = join(folder, "missing.yaml");
+      await expect(readAuthenticationConfiguration(missing)).rejects.toThrow(/missing\.yaml: .*ENOENT/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});

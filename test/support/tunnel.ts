@@ -1,0 +1,81 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { prepareCluster, Tunnel, type TunnelOptions } from "@fairlead/demo";
+import { KubeConfig } from "@kubernetes/client-node";
+import { eventually } from "./eventually.ts";
+import type { TestbedAddress } from "./testbed.ts";
+
+/** Who the tests are at the cluster, by the tunnel. */
+export const alice = { email: "alice@example.com", groups: ["dev"] };
+
+/** A running tunnel to a test bed. */
+export interface TunnelToTestbed {
+  readonly tunnel: Tunnel;
+  /** Ends its processes and removes what was made in the cluster. */
+  stop(): Promise<void>;
+}
+
+/** Starts the whole path to a test bed, every process the real one; alice has the ClusterRole cluster-admin. */
+export async function startTunnel(
+  testbed: Pick<TestbedAddress, "dir" | "adminKubeconfig">,
+  options: Partial<TunnelOptions> = {},
+): Promise<TunnelToTestbed> {
+  const folder = await mkdtemp(join(testbed.dir, "tunnel-"));
+  const admin = new KubeConfig();
+  admin.loadFromFile(testbed.adminKubeconfig);
+  const impersonatorKubeconfig = join(folder, "identity-proxy.kubeconfig");
+  const prepared = await prepareCluster(admin, alice.email, "cluster-admin", impersonatorKubeconfig);
+  const tunnel = await Tunnel.create({ folder, cluster: "testbed", person: alice, impersonatorKubeconfig, ...options });
+  await tunnel.start();
+  return {
+    tunnel,
+    stop: async () => {
+      await tunnel.stop();
+      await prepared.undo();
+    },
+  };
+}
+
+/** The counts of all processes of a tunnel, from their private ports: `relay exchanges`, `agent lanes` and so on. */
+export async function countsOf(tunnel: Tunnel): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const [process, url] of Object.entries(tunnel.privateUrls)) {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    for (const [, name, value] of text.matchAll(/^fairlead_(\w+) (\d+)$/gm))
+      counts[`${process} ${name}`] = Number(value);
+  }
+  return counts;
+}
+
+/** The counts of a tunnel that has carried a request and is at rest. */
+export function restingCounts(tunnel: Tunnel): Promise<Record<string, number>> {
+  let last = "";
+  return eventually(
+    async () => {
+      const counts = await countsOf(tunnel);
+      const text = JSON.stringify(counts);
+      const atRest = text === last && counts["relay exchanges"] === 0 && counts["relay sessions"] === 2;
+      last = text;
+      return atRest && counts["agent lanes"] === 2 && counts["client proxy lanes"] === 2 && counts;
+    },
+    { what: "a tunnel at rest", timeoutMs: 60_000 },
+  );
+}
+
+/** Waits until the counts are those that were before; connections to the apiserver and of kubectl may be fewer. */
+export async function untilCountsAre(tunnel: Tunnel, before: Record<string, number>): Promise<void> {
+  let last: Record<string, number> = {};
+  const isBack = ([name, count]: [string, number]): boolean =>
+    name.endsWith("sockets") ? (last[name] ?? Number.NaN) <= count : last[name] === count;
+  try {
+    await eventually(
+      async () => {
+        last = await countsOf(tunnel);
+        return Object.entries(before).every(isBack);
+      },
+      { what: "the counts of before", timeoutMs: 60_000 },
+    );
+  } catch (cause) {
+    throw new Error(`before ${JSON.stringify(before)}, now ${JSON.stringify(last)}`, { cause });
+  }
+}
