@@ -15,7 +15,7 @@ const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
 /** How many idle lanes are kept. */
 const IDLE_LANES = 2;
 /** How long a lane beyond those is kept idle, in milliseconds. */
-const SURPLUS_LANE_MS = 30_000;
+const SURPLUS_LANE_MS = 10_000;
 /** Between two attempts to reach a relay that is away, in milliseconds. */
 const RETRY_MS = 150;
 /** How long one attempt may take, in milliseconds. A round trip of a lane and a TLS handshake fit easily. */

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { AgentFrameSchema, FairleadError, FrameStream, Lane, RelayFrameSchema } from "@fairlead/protocol";
 
 /** How long a lane beyond the idle ones is kept, in milliseconds. */
-const SURPLUS_LANE_MS = 30_000;
+const SURPLUS_LANE_MS = 10_000;
 /** How many idle lanes an agent keeps. */
 export const IDLE_LANES = 2;
 
