@@ -91,6 +91,11 @@ export class Tunnel {
     return this.#relayUrl;
   }
 
+  /** The identity proxy's own kubeconfig. */
+  get impersonatorKubeconfig(): string {
+    return this.#options.impersonatorKubeconfig;
+  }
+
   /** The client proxy's kubeconfig. */
   get kubeconfig(): string {
     return this.file("kubeconfig");

@@ -20,7 +20,8 @@ export class InboundUpgrade {
   readonly #offsets = new OffsetCheck(Hop.RELAY);
   readonly #spdy: SpdyFault | undefined;
   #answer: ServerResponse | undefined;
-  #upgraded = false;
+  /** `answered`: by something other than 101, whose body still comes. `over`: nothing more is to be said. */
+  #state: "asked" | "upgraded" | "answered" | "over" = "asked";
   #released = false;
 
   /**
@@ -75,7 +76,7 @@ export class InboundUpgrade {
 
   /** 101: from here on both sides speak the other protocol. */
   #switch(head: ResponseHead): void {
-    this.#upgraded = true;
+    this.#state = "upgraded";
     const raw = ["Connection", "Upgrade", "Upgrade", head.upgrade, ...toRawHeaders(head.headers)];
     raw.push(...serverTiming(head.timings, this.#in.startedAt));
     const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
@@ -94,6 +95,7 @@ export class InboundUpgrade {
     answer.sendDate = false;
     answer.writeHead(head.status, head.reason, toRawHeaders(head.headers));
     this.#answer = answer;
+    this.#state = "answered";
     this.#framer.end(); // the request had no body: with this the lane is free again
   }
 
@@ -104,7 +106,10 @@ export class InboundUpgrade {
 
   #end(last: Uint8Array): void {
     if (last.length > 0) this.#write(last);
-    if (this.#answer) return void this.#answer.end();
+    if (this.#answer) {
+      this.#state = "over";
+      return void this.#answer.end();
+    }
     const unfinished = this.#spdy?.unfinished("the cluster closed the connection before the command's result");
     if (unfinished) this.#socket.write(unfinished);
     this.#socket.end();
@@ -115,12 +120,22 @@ export class InboundUpgrade {
    * (every kubectl measured), so it gets the fault on its error stream first.
    */
   #fail(fault: FairleadError): void {
-    if (this.#socket.destroyed) return;
     const error = explainLoss(fault);
-    if (!this.#upgraded && !this.#answer) return sendStatus(plainAnswer(this.#in.request, this.#socket), error);
-    const told = this.#upgraded ? this.#spdy?.unfinished(sentence(error)) : undefined;
-    if (told) this.#socket.end(told, () => this.#socket.destroy());
-    else this.#socket.destroy();
+    const state = this.#state;
+    this.#state = "over";
+    switch (state) {
+      case "asked":
+        return sendStatus(plainAnswer(this.#in.request, this.#socket), error);
+      case "upgraded": {
+        const told = this.#spdy?.unfinished(sentence(error));
+        if (told) return void this.#socket.end(told, () => this.#socket.destroy());
+        return void this.#socket.destroy();
+      }
+      case "answered":
+        return void this.#socket.destroy();
+      case "over":
+        return;
+    }
   }
 
   #onSocketClosed(): void {
