@@ -22,7 +22,7 @@ export default {
     {
       ...shared,
       displayName: "unit",
-      testMatch: ["<rootDir>/{packages,services,clients,demo}/**/src/**/*.test.ts"],
+      testMatch: ["<rootDir>/{packages,services,clients,demo}/**/src/**/*.test.ts", "<rootDir>/test/check/*.test.ts"],
     },
     {
       ...shared,

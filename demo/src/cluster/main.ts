@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { whenParentIsGone } from "@fairlead/service";
 import type { TokenOwner } from "./access/authentication.ts";
 import { isFields, listAt, textAt } from "./kubernetes-object.ts";
 import { startDemoCluster } from "./server.ts";
@@ -38,7 +39,7 @@ const [cert, key, tokens] = await Promise.all([
   readFile(values.tokens, "utf8"),
 ]);
 const cluster = await startDemoCluster({ cert, key, tokens: parseTokens(tokens), port: Number(values.port) });
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  process.once(signal, () => void cluster.close().then(() => process.exit(0)));
-}
+const stop = (): void => void cluster.close().then(() => process.exit(0));
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+whenParentIsGone(stop);
 console.log(JSON.stringify({ url: cluster.url }));

@@ -126,6 +126,6 @@ export function alreadyExists(what: string, name: string): FairleadError {
 }
 
 /** A token of 256 random bits needs no salt and no slow hash. */
-export function sha256(token: string): string {
+function sha256(token: string): string {
   return hash("sha256", token);
 }
