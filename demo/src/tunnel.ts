@@ -87,6 +87,11 @@ export class Tunnel {
     }
   }
 
+  /** The cluster's name at the relay. */
+  get cluster(): string {
+    return this.#options.cluster;
+  }
+
   get relayUrl(): string {
     return this.#relayUrl;
   }

@@ -5,7 +5,7 @@ import { KubeConfig } from "@kubernetes/client-node";
 import { eventually } from "./eventually.ts";
 import type { TestbedAddress } from "./testbed.ts";
 
-/** Who the tests are at the cluster, by the tunnel. */
+/** Who the tests are at the cluster, by the tunnel: the user name there is the e-mail address. */
 export const alice = { email: "alice@example.com", groups: ["dev"] };
 
 /** A running tunnel to a test bed. */

@@ -19,6 +19,8 @@ export class GrpcClientStream implements MessageStream {
   readonly #peerHop: Hop;
   #events: MessageStreamEvents | undefined;
   #ended = false;
+  #peerEnded = false;
+  #ok: StatusObject | undefined;
   #closed = false;
 
   /**
@@ -32,7 +34,7 @@ export class GrpcClientStream implements MessageStream {
     this.#peerHop = options.peerHop;
     this.#call = client.makeBidiStreamRequest(path, identity, identity, metadata);
     this.#call.on("error", () => {}); // "status" follows and tells
-    this.#call.on("status", (end) => this.#close(this.#outcome(end)));
+    this.#call.on("status", (end) => this.#onStatus(end));
   }
 
   start(events: MessageStreamEvents): void {
@@ -42,7 +44,9 @@ export class GrpcClientStream implements MessageStream {
     });
     this.#call.on("drain", () => events.drained());
     this.#call.on("end", () => {
+      this.#peerEnded = true;
       if (!this.#closed) events.ended();
+      if (this.#ok) this.#close(this.#outcome(this.#ok));
     });
   }
 
@@ -76,9 +80,15 @@ export class GrpcClientStream implements MessageStream {
     this.#call.resume();
   }
 
+  /** grpc-js tells OK when the last message has come, which may be long before a slow reader has read it. */
+  #onStatus(end: StatusObject): void {
+    if (end.code === status.OK && !this.#peerEnded) this.#ok = end;
+    else this.#close(this.#outcome(end));
+  }
+
   #outcome(end: StatusObject): FairleadError | undefined {
     if (end.code === status.OK && this.#ended) return undefined;
-    const code = CODES.get(end.code);
+    const code = end.details.startsWith(NO_STATUS) ? ErrorCode.CONNECTION_LOST : CODES.get(end.code);
     if (code !== undefined) return new FairleadError(code, this.#peerHop, end.details);
     const reason = end.code === status.OK ? "the peer ended the call" : end.details;
     return new FairleadError(ErrorCode.CONNECTION_LOST, this.#peerHop, `the connection was lost: ${reason}`);
@@ -90,6 +100,9 @@ export class GrpcClientStream implements MessageStream {
     this.#events?.closed(error);
   }
 }
+
+/** How grpc-js begins the details of an INTERNAL that no server sent: the stream was reset (subchannel-call.js). */
+const NO_STATUS = "Received RST_STREAM";
 
 /** What a gRPC status says when a call ends without an Error message of ours. */
 const CODES = new Map<status, ErrorCode>([
