@@ -73,6 +73,7 @@ export class OutboundHttp implements Outbound {
     });
     request.on("response", (response) => this.#onResponse(response));
     request.on("drain", () => this.#lane.resume());
+    request.on("close", () => this.#lane.resume()); // a closed request never drains
     request.on("error", (error) => this.#fail(apiserverError(error, connecting.made)));
     return request;
   }

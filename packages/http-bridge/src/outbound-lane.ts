@@ -26,8 +26,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
   let waiting: BodyFrame[] | undefined;
   const open = async (frame: OpeningFrame): Promise<void> => {
     const startedAt = performance.now();
-    const head = frame.case === "head" ? frame.value : frame.value.head;
-    if (head === undefined) throw new Error("a whole request without a head");
+    const head = requestHeadOf(frame, Hop.AGENT);
     checkHead(head, Hop.IDENTITY_PROXY);
     const upstream = await prepare(head);
     if (lane.closed) return;
@@ -57,6 +56,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
     drained: () => current?.drained(),
     idle: () => {
       current = undefined;
+      lane.resume();
     },
     closed: () => {
       current?.cancel();

@@ -73,7 +73,8 @@ export class OutboundUpgrade implements Outbound {
       const sentence = "bytes came before the cluster had answered the upgrade";
       return this.#fail(new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.AGENT, sentence));
     }
-    if (bytes.length > 0 && !this.#socket.write(bytes)) this.#lane.pause();
+    // A socket that the apiserver has closed takes nothing and never drains: what still comes is thrown away.
+    if (bytes.length > 0 && this.#socket.writable && !this.#socket.write(bytes)) this.#lane.pause();
     if (frame.case === "end") this.#socket.end();
   }
 
@@ -125,6 +126,7 @@ export class OutboundUpgrade implements Outbound {
     });
     source.on("error", (error: Error) => this.#fail(apiserverError(error, true)));
     source.on("close", () => {
+      this.#lane.resume();
       if (!this.#ended) this.#fail(apiserverError(new Error("closed without an end"), true));
     });
   }

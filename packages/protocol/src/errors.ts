@@ -61,12 +61,10 @@ export function errorCodeName(code: ErrorCode): string {
   return ErrorCode[code] ?? `CODE_${code}`;
 }
 
+/** Also mends halves of surrogate pairs, which neither protobuf nor gRPC can carry. */
 function cutToBytes(text: string, most: number): string {
   const bytes = Buffer.from(text);
-  return bytes.length <= most
-    ? text
-    : `${bytes
-        .subarray(0, most - 4)
-        .toString()
-        .replace(/\uFFFD$/, "")}…`;
+  if (bytes.length <= most) return text.toWellFormed();
+  const kept = bytes.subarray(0, most - 4).toString();
+  return `${kept.replace(/\uFFFD$/, "")}…`;
 }

@@ -15,7 +15,9 @@ export type FramingFault = "compressed" | "too large";
 
 /** Cuts a byte stream into gRPC messages. Holds at most one incomplete message. */
 export class GrpcMessageReader {
+  /** The beginning of a message, and room behind it. */
   #held: Buffer = Buffer.alloc(0);
+  #heldBytes = 0;
   readonly #maxMessageBytes: number;
 
   /** @param maxMessageBytes a message announced as longer is a fault before its bytes are read */
@@ -25,12 +27,12 @@ export class GrpcMessageReader {
 
   /** Whether a message has begun and not ended: at the end of the stream that is a truncation. */
   get incomplete(): boolean {
-    return this.#held.length > 0;
+    return this.#heldBytes > 0;
   }
 
   /** Takes the next bytes in and returns the messages that they complete, or the fault. */
   read(chunk: Buffer): Buffer[] | FramingFault {
-    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    const bytes = this.#heldBytes === 0 ? chunk : this.#append(chunk);
     const messages: Buffer[] = [];
     let at = 0;
     while (bytes.length - at >= PREFIX_BYTES) {
@@ -42,7 +44,21 @@ export class GrpcMessageReader {
       messages.push(bytes.subarray(at + PREFIX_BYTES, end));
       at = end;
     }
-    this.#held = bytes.subarray(at);
+    // Cut to its length once a message was given away: what is appended is then not written into that one's buffer.
+    if (at > 0 || this.#heldBytes === 0) this.#held = bytes.subarray(at);
+    this.#heldBytes = bytes.length - at;
     return messages;
+  }
+
+  /** Doubles the room when it ends: one copy for each piece would let a peer that sends byte by byte stall us. */
+  #append(chunk: Buffer): Buffer {
+    const length = this.#heldBytes + chunk.length;
+    if (length > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, this.#held.length * 2));
+      larger.set(this.#held.subarray(0, this.#heldBytes));
+      this.#held = larger;
+    }
+    this.#held.set(chunk, this.#heldBytes);
+    return this.#held.subarray(0, length);
   }
 }

@@ -118,7 +118,14 @@ export class GrpcServerStream implements MessageStream {
 
   #trailers(): Record<string, string> {
     const { code, message } = this.#status;
-    // Percent-encoded as the gRPC protocol has it for Status-Message.
-    return { "grpc-status": String(code), ...(message && { "grpc-message": encodeURIComponent(message) }) };
+    return { "grpc-status": String(code), ...(message && { "grpc-message": percentEncoded(message) }) };
   }
+}
+
+/**
+ * Status-Message as gRPC over HTTP/2 has it: printable ASCII but for `%` stays. More must not be encoded, since grpc-js
+ * decodes it by `decodeURI`, which leaves `%2C` and the like. A blank at an end would be no valid header value.
+ */
+function percentEncoded(message: string): string {
+  return message.replace(/[^\x20-\x24\x26-\x7e]+|^ +| +$/g, encodeURIComponent);
 }

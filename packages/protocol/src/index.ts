@@ -22,4 +22,5 @@ export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts"
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
 export { Patience } from "./patience.ts";
+export { requestHeadOf } from "./request-head.ts";
 export { failExchange, type SpliceOptions, splice } from "./splice.ts";

@@ -1,4 +1,12 @@
-import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Client, credentials } from "@grpc/grpc-js";
@@ -30,7 +38,10 @@ export class CallFixture {
   readonly #server = createServer(LANE_SERVER_OPTIONS);
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #streams = new Mailbox<ServerHttp2Stream>();
+  /** The request headers of the stream that came last. */
+  lastHeaders: IncomingHttpHeaders = {};
   #client: Client | undefined;
+  #rawClient: ClientHttp2Session | undefined;
 
   static async start(): Promise<CallFixture> {
     const fixture = new CallFixture();
@@ -39,7 +50,10 @@ export class CallFixture {
       session.on("close", () => fixture.#sessions.delete(session));
       widenConnectionWindow(session);
     });
-    fixture.#server.on("stream", (stream) => fixture.#streams.put(stream));
+    fixture.#server.on("stream", (stream, headers) => {
+      fixture.lastHeaders = headers;
+      fixture.#streams.put(stream);
+    });
     await new Promise<void>((resolve) => fixture.#server.listen(0, "127.0.0.1", resolve));
     const { port } = fixture.#server.address() as AddressInfo;
     fixture.#client = makeGrpcClient(`127.0.0.1:${port}`, credentials.createInsecure());
@@ -64,6 +78,17 @@ export class CallFixture {
     return { client, server: new GrpcServerStream(http2, Hop.AGENT), http2 };
   }
 
+  /** Opens a call by a bare http2 client, which can send what no gRPC client would. All share one connection. */
+  async openRaw(): Promise<{ client: ClientHttp2Stream; server: GrpcServerStream }> {
+    const { port } = this.#server.address() as AddressInfo;
+    this.#rawClient ??= connect(`http://127.0.0.1:${port}`);
+    const headers = { ":method": "POST", ":path": "/fairlead.test/Call", "content-type": "application/grpc" };
+    const client = this.#rawClient.request(headers);
+    client.on("error", () => {});
+    client.resume();
+    return { client, server: new GrpcServerStream(await this.acceptStream(), Hop.AGENT) };
+  }
+
   /** The next http2 stream that a client opens. */
   acceptStream(): Promise<ServerHttp2Stream> {
     return this.#streams.take();
@@ -76,9 +101,22 @@ export class CallFixture {
 
   async close(): Promise<void> {
     this.#client?.close();
+    this.#rawClient?.destroy();
     this.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
+}
+
+/** Resolves when a figure has not changed for 200 ms: nothing tells that a flow has come to a stop. */
+export async function settled(read: () => number): Promise<number> {
+  let last = Number.NaN;
+  for (let still = 0; still < 8; ) {
+    const now = read();
+    still = now === last ? still + 1 : 0;
+    last = now;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  return last;
 }
 
 /** Values in the order in which they came, for a test to await. */

@@ -52,6 +52,7 @@ export class Lane {
   #response = 0;
   #open = false;
   #answered = false;
+  #peerDone = false;
   #closed = false;
 
   /**
@@ -169,8 +170,11 @@ export class Lane {
     const order = direction === "request" ? REQUEST_ORDER : RESPONSE_ORDER;
     if (!order.knows(field)) return `${order.typeName}: a message is not one known frame`;
     const before = direction === "request" ? this.#request : this.#response;
-    if (!order.allows(before, field) || !this.#fitsExchange(direction, field, before)) {
+    if (!order.allows(before, field))
       return `${order.typeName}: ${order.nameOf(field)} may not follow ${order.nameOf(before)}`;
+    if (!this.#fitsExchange(direction, field, before)) {
+      const reason = this.#open ? "the exchange before it is not over" : "no exchange is open";
+      return `${order.typeName}: ${order.nameOf(field)} came where ${reason}`;
     }
     if (DATA_FIELDS[direction].has(field) && message.length > MAX_FRAME_DATA_BYTES + DATA_OVERHEAD_BYTES) {
       return `${order.typeName}: a data frame of ${message.length} bytes is over the limit of ${MAX_FRAME_DATA_BYTES}`;
@@ -202,15 +206,17 @@ export class Lane {
     if (!this.#open || this.#closed) return;
     if (!this.#answered || !REQUEST_ORDER.ends(this.#request)) return;
     this.#open = false;
+    if (this.#peerDone) this.#stream.end();
     this.#events?.idle();
   }
 
+  /** The end is in good order between exchanges, and for a requester whose request has ended: it awaits its answer. */
   #peerEnded(): void {
-    if (this.#open) {
-      const sentence = "the lane ended within an exchange";
-      return this.reset(new FairleadError(ErrorCode.CONNECTION_LOST, this.#peerHop, sentence));
-    }
-    this.#stream.end();
+    this.#peerDone = true;
+    if (!this.#open) return this.#stream.end();
+    if (this.#role === "server" && REQUEST_ORDER.ends(this.#request)) return;
+    const sentence = "the lane ended within an exchange";
+    this.reset(new FairleadError(ErrorCode.CONNECTION_LOST, this.#peerHop, sentence));
   }
 
   #close(error?: FairleadError): void {

@@ -95,6 +95,8 @@ describe("the private port", () => {
 
   it("is refused where the port is taken", async () => {
     const taken = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    await expect(openPrivatePort(taken, { notReady: () => undefined, counts: () => ({}) })).rejects.toThrow(/EADDRINUSE/);
+    await expect(openPrivatePort(taken, { notReady: () => undefined, counts: () => ({}) })).rejects.toThrow(
+      /EADDRINUSE/,
+    );
   });
 });

@@ -6,7 +6,11 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { refuseUnverifiedTls } from "./run-service.ts";
 
 const FIXTURE = fileURLToPath(new URL("run-service-fixture.ts", import.meta.url));
-const FLAGS = ["--experimental-transform-types", "--disable-warning=ExperimentalWarning", "--conditions=@fairlead/source"];
+const FLAGS = [
+  "--experimental-transform-types",
+  "--disable-warning=ExperimentalWarning",
+  "--conditions=@fairlead/source",
+];
 const running = new Set<ChildProcess>();
 
 afterEach(() => {

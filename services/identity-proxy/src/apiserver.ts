@@ -1,8 +1,9 @@
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent, type RequestOptions } from "node:https";
+import { readFileSync } from "node:fs";
+import { Agent, type RequestOptions } from "node:https";
+import { dirname, resolve } from "node:path";
 import type { ConnectionOptions } from "node:tls";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-import { KubeConfig } from "@kubernetes/client-node";
+import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 
 /** How long a kept connection may idle, in milliseconds: less than the apiserver's own 90 s, so that it never closes one that we just chose. */
 const IDLE_CONNECTION_MS = 30_000;
@@ -13,14 +14,13 @@ const CREDENTIAL_MS = 30_000;
 
 /** The way to the apiserver as it is now. */
 export interface ApiserverConnection {
-  secure: boolean;
   /** The value of the Host header. */
   host: string;
   address: { host: string; port: number };
   /** TLS, client certificate included, for connections outside the pool. */
   tls: ConnectionOptions;
   /** The pool of kept connections. */
-  agent: HttpAgent | HttpsAgent;
+  agent: Agent;
   /** This process's own bearer token, if that is how it authenticates. */
   token: string | undefined;
 }
@@ -42,7 +42,7 @@ export class Apiserver {
   /** @throws Error if the kubeconfig cannot be read, or would skip the apiserver's verification */
   constructor(source: ApiserverSource) {
     this.#source = source;
-    clusterOf(loadKubeconfig(source));
+    addressOf(loadKubeconfig(source));
   }
 
   /** The way to the apiserver. @throws FairleadError OWN_CREDENTIAL_REFUSED if the credential cannot be read */
@@ -78,7 +78,7 @@ export class Apiserver {
 
   async #read(): Promise<ApiserverConnection> {
     const kubeconfig = loadKubeconfig(this.#source);
-    const { secure, url } = clusterOf(kubeconfig);
+    const url = addressOf(kubeconfig);
     const options: RequestOptions & { headers: Record<string, string> } = { headers: {} };
     await kubeconfig.applyToHTTPSOptions(options);
     const { ca, cert, key, servername } = options;
@@ -89,20 +89,19 @@ export class Apiserver {
       ...(servername && { servername }),
     };
     return {
-      secure,
       host: url.host,
-      address: { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || (secure ? 443 : 80)) },
+      address: { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 443) },
       tls,
-      agent: this.#poolFor(secure, tls),
+      agent: this.#poolFor(tls),
       token: options.headers.Authorization?.replace(/^Bearer /, "").trim(),
     };
   }
 
   /** The pool lives on for as long as the TLS material is the same. */
-  #poolFor(secure: boolean, tls: ConnectionOptions): HttpAgent | HttpsAgent {
+  #poolFor(tls: ConnectionOptions): Agent {
     if (this.#current && JSON.stringify(this.#current.tls) === JSON.stringify(tls)) return this.#current.agent;
     const pool = { keepAlive: true, timeout: IDLE_CONNECTION_MS, maxFreeSockets: MAX_IDLE_CONNECTIONS };
-    return secure ? new HttpsAgent({ ...pool, ...tls }) : new HttpAgent(pool);
+    return new Agent({ ...pool, ...tls });
   }
 }
 
@@ -111,16 +110,32 @@ function loadKubeconfig({ kubeconfig, context }: ApiserverSource): KubeConfig {
   if (kubeconfig === undefined) loaded.loadFromCluster();
   else loaded.loadFromFile(kubeconfig);
   if (context !== undefined) loaded.setCurrentContext(context);
+  if (kubeconfig !== undefined) readTokenFile(loaded, kubeconfig);
   return loaded;
 }
 
-function clusterOf(kubeconfig: KubeConfig): { secure: boolean; url: URL } {
+/** kubectl's `tokenFile`, which counts before `token` (client-go, clientcmd); client-node knows only `token-file`. */
+function readTokenFile(loaded: KubeConfig, kubeconfig: string): void {
+  const current = loaded.getCurrentUser();
+  const { users = [] } = loadYaml<{ users?: { name: string; user?: { tokenFile?: string } }[] }>(
+    readFileSync(kubeconfig, "utf8"),
+  );
+  const file = users.find(({ name }) => name === current?.name)?.user?.tokenFile;
+  if (file === undefined) return;
+  const token = readFileSync(resolve(dirname(kubeconfig), file), "utf8");
+  loaded.users = loaded.users.map((user) => (user === current ? { ...user, token } : user));
+}
+
+/** @throws Error for a cluster that cannot be reached safely */
+function addressOf(kubeconfig: KubeConfig): URL {
   const cluster = kubeconfig.getCurrentCluster();
   if (!cluster) throw new Error("the kubeconfig has no current cluster");
   if (cluster.skipTLSVerify)
     throw new Error("the kubeconfig skips the apiserver's verification; give its certificate-authority");
+  if (!/^https:/.test(cluster.server) || !URL.canParse(cluster.server))
+    throw new Error("there is no https:// address of an apiserver; give --kubeconfig outside a pod");
   const url = new URL(cluster.server);
   if (url.pathname !== "/")
     throw new Error(`the apiserver's address ${cluster.server} has a path, which is not supported`);
-  return { secure: url.protocol === "https:", url };
+  return url;
 }

@@ -14,10 +14,10 @@ export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log
   return async (head) => {
     const subject = await verifier.verify(callerToken(head));
     refuseImpersonation(head);
-    const { secure, host, address, tls, agent, token } = await apiserver.connection();
+    const { host, address, tls, agent, token } = await apiserver.connection();
     log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, method: head.method }, "request");
     return {
-      secure,
+      secure: true,
       address,
       tls,
       agent,

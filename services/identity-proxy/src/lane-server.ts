@@ -47,6 +47,7 @@ export class LaneServer {
     });
     this.#server.on("stream", (stream, headers) => {
       if (headers[":path"] !== EXCHANGE_PATH || headers[":method"] !== "POST") {
+        stream.on("error", () => {}); // a peer that resets it must not end this process
         stream.respond(
           { ":status": 200, "content-type": "application/grpc+proto", "grpc-status": "12" },
           { endStream: true },

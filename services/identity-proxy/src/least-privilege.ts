@@ -1,17 +1,28 @@
-import { request as plainRequest } from "node:http";
 import { request } from "node:https";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Apiserver } from "./apiserver.ts";
 
 /** Resources that everybody may create: Kubernetes' own system:basic-user role. */
 const SELF_REVIEWS = new Set(["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"]);
+/** Paths that everybody may read: system:discovery, system:public-info-viewer, system:service-account-issuer-discovery. */
+const DISCOVERY = new Set([
+  ...["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"],
+  ...["/healthz", "/livez", "/readyz"],
+  ...["/.well-known/openid-configuration", "/.well-known/openid-configuration/"],
+  ...["/openid/v1/jwks", "/openid/v1/jwks/"],
+]);
 const CHECK_TIMEOUT_MS = 10_000;
 
 /** A rule of SelfSubjectRulesReview (authorization.k8s.io/v1). */
 interface ResourceRule {
   verbs: string[];
-  apiGroups?: string[];
   resources?: string[];
+}
+
+/** A rule on paths that are no resource's. */
+interface PathRule {
+  verbs: string[];
+  nonResourceURLs?: string[];
 }
 
 /**
@@ -26,16 +37,29 @@ export async function checkLeastPrivilege(apiserver: Apiserver): Promise<void> {
     kind: "SelfSubjectRulesReview",
     spec: { namespace: "kube-system" },
   });
-  const rules: ResourceRule[] = Object(Object(review).status).resourceRules ?? [];
-  const excess = rules.find((rule) => !isImpersonation(rule) && !isSelfReview(rule));
+  const { resourceRules, nonResourceRules } = Object(Object(review).status);
+  if (!Array.isArray(resourceRules) || !Array.isArray(nonResourceRules)) {
+    throw unreachable(new Error("its answer is no SelfSubjectRulesReview"));
+  }
+  const resources: ResourceRule[] = resourceRules.filter((rule) => !isImpersonation(rule) && !isSelfReview(rule));
+  const paths: PathRule[] = nonResourceRules.filter((rule) => !isDiscovery(rule));
+  const [excess] = [
+    ...resources.map((rule) => ({ verbs: rule.verbs, what: rule.resources ?? [] })),
+    ...paths.map((rule) => ({ verbs: rule.verbs, what: rule.nonResourceURLs ?? [] })),
+  ];
   if (excess === undefined) return;
-  const right = `${excess.verbs.join(",")} ${(excess.resources ?? []).join(",")}`;
+  const right = `${excess.verbs.join(",")} ${excess.what.join(",")}`;
   const sentence = `the identity proxy's own account may ${right}; it must have no right but to impersonate users and groups`;
   throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
 }
 
+/** Verbs of constrained impersonation, such as impersonate-on:user-info:list, are of no use by themselves (KEP-5284). */
 function isImpersonation({ verbs }: ResourceRule): boolean {
-  return verbs.every((verb) => verb === "impersonate");
+  return verbs.every((verb) => /^impersonate($|:|-on:)/.test(verb));
+}
+
+function isDiscovery({ verbs, nonResourceURLs = [] }: PathRule): boolean {
+  return verbs.every((verb) => verb === "get" || verb === "head") && nonResourceURLs.every((url) => DISCOVERY.has(url));
 }
 
 function isSelfReview({ verbs, resources = [] }: ResourceRule): boolean {
@@ -43,9 +67,9 @@ function isSelfReview({ verbs, resources = [] }: ResourceRule): boolean {
 }
 
 async function post(apiserver: Apiserver, path: string, body: object): Promise<unknown> {
-  const { secure, address, agent, token } = await apiserver.connection();
+  const { address, agent, token } = await apiserver.connection();
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  const sent = (secure ? request : plainRequest)(
+  const sent = request(
     {
       ...address,
       agent,
@@ -57,8 +81,9 @@ async function post(apiserver: Apiserver, path: string, body: object): Promise<u
     (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      response.on("error", (cause) => reject(unreachable(cause)));
       response.on("end", () => {
-        if (response.statusCode === 201) resolve(JSON.parse(text));
+        if (response.statusCode === 201) resolve(parsed(text));
         else reject(refused(response.statusCode));
       });
     },
@@ -67,6 +92,14 @@ async function post(apiserver: Apiserver, path: string, body: object): Promise<u
   sent.on("error", (cause) => reject(unreachable(cause)));
   sent.end(JSON.stringify(body));
   return promise;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function refused(status: number | undefined): FairleadError {

@@ -10,6 +10,7 @@ import {
   Hop,
   Lane,
   type RequestHead,
+  requestHeadOf,
   splice,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
@@ -87,7 +88,7 @@ export class AccessServiceHandler {
 
   async #open(lane: Lane, message: Uint8Array, early: Uint8Array[], gone: AbortSignal): Promise<void> {
     const receivedAt = performance.now();
-    const head = requestHead(message);
+    const head = requestHeadOf(decodeRequest(message), Hop.CLIENT_PROXY);
     const subject = await this.#admission.authenticate(credentialOf(head));
     const cluster = this.#admission.admit(subject, head.cluster).name;
     const taken = await this.#attachments.take(cluster, gone);
@@ -120,13 +121,6 @@ export class AccessServiceHandler {
     failExchange(lane, refusal);
     if (!lane.closed && !lane.inExchange) this.#awaitRequest(lane);
   }
-}
-
-function requestHead(message: Uint8Array): RequestHead {
-  const frame = decodeRequest(message);
-  const head = frame.case === "whole" ? frame.value.head : frame.case === "head" ? frame.value : undefined;
-  if (head) return head;
-  throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.CLIENT_PROXY, "a request has no head");
 }
 
 /** The caller's own token, as the cluster will see it. */

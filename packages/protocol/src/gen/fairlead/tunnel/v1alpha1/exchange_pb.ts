@@ -17,7 +17,11 @@ export const file_fairlead_tunnel_v1alpha1_exchange: GenFile = /*@__PURE__*/
 
 /**
  * RequestFrame is one message of a lane's request direction. A lane carries one exchange at a time and is then
- * used again. An exchange is over when both directions are `idle`; a lane that is reset takes its exchange along.
+ * used again. An exchange is over when both directions are `idle`; the next may open only then. No frame takes an
+ * exchange back: a requester that wants no more of it resets the call, and the lane goes with it. A requester may end
+ * its direction of the call once its request has ended; the lane then ends after the answer.
+ *
+ * A message is exactly one frame: unknown fields beside it are refused, so that every hop reads the same bytes alike.
  *
  * @generated from message fairlead.tunnel.v1alpha1.RequestFrame
  */
