@@ -65,6 +65,7 @@ export class SigningIssuer {
       iat: now,
       exp: now + 600,
       email: "alice@example.com",
+      email_verified: true,
       groups: ["dev"],
     };
     const { sign, shown } = this.#keys[signedBy];

@@ -1,0 +1,122 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  AccessService,
+  decodeResponse,
+  type ErrorMessage,
+  FairleadError,
+  GrpcClientStream,
+  Hop,
+  Lane,
+  type makeGrpcClient,
+  methodPath,
+  newExchangeId,
+  RequestHeadSchema,
+  type ResponseHead,
+  WholeRequestSchema,
+} from "@fairlead/protocol";
+
+/** What came back on a lane. */
+export interface Answer {
+  status: number | undefined;
+  headers: [name: string, value: string][];
+  body: string;
+  error: ErrorMessage | undefined;
+}
+
+/** The agent's end of one lane to the identity proxy. */
+export class Requester {
+  readonly lane: Lane;
+  readonly #opened = Promise.withResolvers<void>();
+  #answer: Answer = fresh();
+  #answered = Promise.withResolvers<Answer>();
+
+  constructor(client: ReturnType<typeof makeGrpcClient>) {
+    const path = methodPath(AccessService.method.exchange);
+    this.lane = new Lane(
+      new GrpcClientStream(client, path, { peerHop: Hop.IDENTITY_PROXY }),
+      "requester",
+      Hop.IDENTITY_PROXY,
+    );
+    this.#opened.promise.catch(() => {});
+    this.#answered.promise.catch(() => {});
+    this.lane.start({
+      frame: (_field, message) => this.#onFrame(message),
+      drained: () => {},
+      idle: () => this.#answered.resolve(this.#answer),
+      closed: (error) => {
+        const reason = error ?? new Error("the lane ended");
+        this.#opened.reject(reason);
+        this.#answered.reject(reason);
+      },
+    });
+  }
+
+  /** Resolves when the lane is ready, rejects if it is refused. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
+  }
+
+  /** Sends a whole request and waits for its answer. */
+  exchange(head: MessageInitShape<typeof RequestHeadSchema>, body = ""): Promise<Answer> {
+    const whole = { head: requestHead(head), body: Buffer.from(body) };
+    this.lane.sendRequest({ case: "whole", value: create(WholeRequestSchema, whole) });
+    return this.answer();
+  }
+
+  /** Begins a request whose body follows, or an upgrade. */
+  begin(head: MessageInitShape<typeof RequestHeadSchema>): void {
+    this.lane.sendRequest({ case: "head", value: requestHead(head) });
+  }
+
+  /** The answer of the exchange under way. */
+  async answer(): Promise<Answer> {
+    const answer = await this.#answered.promise;
+    this.#answer = fresh();
+    this.#answered = Promise.withResolvers();
+    this.#answered.promise.catch(() => {});
+    return answer;
+  }
+
+  #onFrame(message: Uint8Array): void {
+    const frame = decodeResponse(message);
+    if (frame.case === "ready") this.#opened.resolve();
+    else if (frame.case === "error") this.#answer.error = frame.value;
+    else if (frame.case === "head") this.#onHead(frame.value);
+    else if (frame.case === "data" || frame.case === "end")
+      this.#answer.body += Buffer.from(frame.value.data).toString();
+    else if (frame.case === "whole") {
+      if (frame.value.head) this.#onHead(frame.value.head);
+      this.#answer.body = Buffer.from(frame.value.body).toString();
+    }
+  }
+
+  #onHead({ status, headers }: ResponseHead): void {
+    this.#answer.status = status;
+    this.#answer.headers = headers.map(({ name, value }) => [name, Buffer.from(value).toString()]);
+  }
+}
+
+/** A GET of the namespaces, with changes. */
+export function requestHead(changes: MessageInitShape<typeof RequestHeadSchema>) {
+  return create(RequestHeadSchema, {
+    exchangeId: newExchangeId(),
+    method: "GET",
+    target: "/api/v1/namespaces",
+    ...changes,
+  });
+}
+
+/** Header lines as frames carry them, from text in UTF-8. */
+export function headerLines(...lines: [name: string, value: string][]): { name: string; value: Uint8Array }[] {
+  return lines.map(([name, value]) => ({ name, value: Buffer.from(value) }));
+}
+
+/** The fault that an answer is. */
+export function faultOf(answer: Answer): FairleadError {
+  if (answer.error === undefined) throw new Error(`no fault, but ${answer.status}: ${answer.body}`);
+  return FairleadError.fromMessage(answer.error);
+}
+
+function fresh(): Answer {
+  return { status: undefined, headers: [], body: "", error: undefined };
+}
