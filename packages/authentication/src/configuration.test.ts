@@ -192,7 +192,9 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
     try {
       const path = join(folder, "authentication.yaml");
       await writeFile(path, file([entry({ url: "http://x" })]));
-      await expect(readAuthenticationConfiguration(path)).rejects.toThrow(/authentication\.yaml: jwt\[0\]\.issuer\.url/);
+      await expect(readAuthenticationConfiguration(path)).rejects.toThrow(
+        /authentication\.yaml: jwt\[0\]\.issuer\.url/,
+      );
       const missing = join(folder, "missing.yaml");
       await expect(readAuthenticationConfiguration(missing)).rejects.toThrow(/missing\.yaml: .*ENOENT/);
     } finally {

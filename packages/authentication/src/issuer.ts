@@ -12,6 +12,8 @@ const FETCH_TIMEOUT_MS = 3_000;
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 /** How long after a fetch an unknown key id does not cause another, in milliseconds. */
 const KEYS_COOLDOWN_MS = 30_000;
+/** How long after a fetch that failed nothing is fetched, in milliseconds: tokens must not flood an issuer in trouble. */
+const FAILURE_PAUSE_MS = 1_000;
 
 /** The issuer's keys cannot be had, so nothing can be said about a token. */
 export class IssuerUnavailableError extends Error {
@@ -23,19 +25,15 @@ type Keys = ReturnType<typeof createRemoteJWKSet>;
 /** One issuer: its keys, fetched when they are first needed, and the judgement of its tokens. */
 export class Issuer {
   readonly configuration: IssuerConfiguration;
-  readonly #fetch: (url: string, options?: { signal?: AbortSignal | null }) => Promise<Response>;
+  readonly #dispatcher: Agent;
   #keys: Promise<Keys> | undefined;
+  #failure: { error: IssuerUnavailableError; untilMs: number } | undefined;
 
   constructor(configuration: IssuerConfiguration) {
     this.configuration = configuration;
     const { certificateAuthority } = configuration;
     const connect = certificateAuthority === undefined ? {} : { ca: certificateAuthority };
-    const dispatcher = new Agent({ connect: { ...connect, timeout: FETCH_TIMEOUT_MS } });
-    this.#fetch = async (url, options) => {
-      const signal = options?.signal ?? AbortSignal.timeout(FETCH_TIMEOUT_MS);
-      const answer = await fetch(url, { dispatcher, signal, redirect: "error" });
-      return new Response(await answer.text(), { status: answer.status });
-    };
+    this.#dispatcher = new Agent({ connect: { ...connect, timeout: FETCH_TIMEOUT_MS } });
   }
 
   /**
@@ -77,7 +75,6 @@ export class Issuer {
     const { url, discoveryUrl } = this.configuration;
     try {
       const answer = await this.#fetch(discoveryUrl ?? `${url.replace(/\/$/, "")}/.well-known/openid-configuration`);
-      if (!answer.ok) throw new Error(`discovery answered ${answer.status}`);
       const document: unknown = await answer.json();
       const { issuer, jwks_uri: keysUrl } = Object(document);
       if (issuer !== url) throw new Error(`the discovery document is of the issuer ${issuer}`);
@@ -86,16 +83,37 @@ export class Issuer {
         timeoutDuration: FETCH_TIMEOUT_MS,
         cacheMaxAge: KEYS_MAX_AGE_MS,
         cooldownDuration: KEYS_COOLDOWN_MS,
-        [customFetch]: (keysAt, options) => this.#fetch(keysAt, options),
+        [customFetch]: (keysAt, options) => this.#fetch(keysAt, options.signal),
       });
     } catch (cause) {
-      throw unavailable(this.configuration, cause);
+      throw this.#failed(cause);
     }
+  }
+
+  /** Fetches JSON. @throws IssuerUnavailableError for all that is not a good answer */
+  async #fetch(url: string, limit?: AbortSignal | null): Promise<Response> {
+    if (this.#failure && this.#failure.untilMs > Date.now()) throw this.#failure.error;
+    try {
+      const signal = limit ?? AbortSignal.timeout(FETCH_TIMEOUT_MS);
+      const answer = await fetch(url, { dispatcher: this.#dispatcher, signal, redirect: "error" });
+      if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}`);
+      return Response.json(await answer.json());
+    } catch (cause) {
+      throw this.#failed(cause);
+    }
+  }
+
+  #failed(cause: unknown): IssuerUnavailableError {
+    if (cause instanceof IssuerUnavailableError) return cause;
+    const error = unavailable(this.configuration, cause);
+    this.#failure = { error, untilMs: Date.now() + FAILURE_PAUSE_MS };
+    return error;
   }
 }
 
 /** jose's errors as a sentence for the caller; never with a part of the token. */
 function judgement(error: unknown, configuration: IssuerConfiguration): Error {
+  if (error instanceof IssuerUnavailableError) return error;
   if (error instanceof errors.JWTExpired) return new Error("it has expired; get a new one");
   if (error instanceof errors.JWTClaimValidationFailed) {
     const wrong = {

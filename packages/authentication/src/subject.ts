@@ -10,8 +10,8 @@ export interface Subject {
   expiresAtMs: number;
 }
 
-/** Control characters would end a header; a blank name would be nobody's. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+/** Control characters would end a header; half a surrogate pair would become another name in UTF-8. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /**
  * Maps a verified token's claims to a subject.
@@ -23,8 +23,8 @@ export function subjectOf(claims: JWTPayload, issuer: IssuerConfiguration): Subj
     if (claims[claim] !== value) throw new Error(`the claim ${claim} does not have the value that is required`);
   }
   const { username } = issuer;
-  // Kubernetes' rule as well: an address that nobody verified is anybody's.
-  if (username.claim === "email" && claims.email_verified !== undefined && claims.email_verified !== true) {
+  // An address that nobody verified is anybody's. Stricter than Kubernetes, which takes one that says nothing of it.
+  if (username.claim === "email" && claims.email_verified !== true) {
     throw new Error("the e-mail address is not verified (email_verified)");
   }
   return {
@@ -59,5 +59,7 @@ function name(value: unknown, { claim, prefix }: ClaimMapping): string {
   const full = prefix + value;
   if (UNSAFE.test(full)) throw new Error(`the claim ${claim} has control characters`);
   if (full.trim().startsWith("system:")) throw new Error(`the claim ${claim} gives a system: name, which no token may`);
+  // HTTP takes blanks at the ends off a header (RFC 9110, 5.5): "jane " would act as "jane".
+  if (full.trim() !== full) throw new Error(`the claim ${claim} begins or ends with a blank`);
   return full;
 }

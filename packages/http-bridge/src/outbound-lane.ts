@@ -1,4 +1,12 @@
-import { decodeRequest, FairleadError, failExchange, Hop, type Lane, type RequestFrame, requestHeadOf } from "@fairlead/protocol";
+import {
+  decodeRequest,
+  FairleadError,
+  failExchange,
+  Hop,
+  type Lane,
+  type RequestFrame,
+  requestHeadOf,
+} from "@fairlead/protocol";
 import type { BodyFrame } from "./bodies.ts";
 import { OutboundHttp } from "./outbound-http.ts";
 import { OutboundUpgrade } from "./outbound-upgrade.ts";

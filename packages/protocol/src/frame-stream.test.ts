@@ -65,7 +65,7 @@ describe("a control stream", () => {
   ] as [string, (AgentFrame["frame"]["case"] | Buffer)[]][])("%s is refused, alone", async (_what, frames) => {
     const bystander = await controlStream();
     const { record, agent, heard } = await controlStream();
-    for (const frame of frames) agent.send(frame instanceof Buffer ? frame : agentFrame(frame));
+    for (const frame of frames) agent.send(typeof frame === "object" ? frame : agentFrame(frame));
     expect(await record.closes.take()).toBeInstanceOf(FairleadError);
     expect(await heard.closes.take()).toMatchObject({ code: ErrorCode.PROTOCOL_VIOLATION });
     bystander.agent.send(agentFrame("register"));

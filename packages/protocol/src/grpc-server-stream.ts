@@ -89,6 +89,7 @@ export class GrpcServerStream implements MessageStream {
   }
 
   #onEnd(): void {
+    if (this.#stream.aborted) return; // node ends the readable side of a lost stream too; "close" follows and tells
     if (this.#reader.incomplete) return this.#violation("the stream ends within a message");
     this.#peerEnded = true;
     if (!this.#closed) this.#events?.ended();

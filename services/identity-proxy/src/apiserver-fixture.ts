@@ -49,7 +49,8 @@ export class ApiserverFixture {
   /** @param certificateAuthority who signed its certificate and those of clients, PEM */
   static async start(tls: KeyPair, certificateAuthority: string): Promise<ApiserverFixture> {
     const client = { ca: certificateAuthority, requestCert: true, rejectUnauthorized: false };
-    const server = createServer({ ...tls, ...client });
+    const server = createServer({ ...tls, ...client, maxHeaderSize: 1024 * 1024 }); // as the apiserver's is
+    server.maxHeadersCount = 0;
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
     return new ApiserverFixture(server, folder, certificateAuthority);

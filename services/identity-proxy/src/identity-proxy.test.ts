@@ -93,20 +93,15 @@ describe("a request through the identity proxy", () => {
     expect(valuesOf(cluster.seen[0], "impersonate-group")).toEqual(["Größe", "开发者", "a, b"]);
   });
 
-  it("carries 2,000 groups", async () => {
-    const groups = Array.from({ length: 2_000 }, (_, i) => `group-${i}`);
-    cluster.answer = (seen, response) => response.end(String(valuesOf(seen, "impersonate-group").length));
-    const large = await ApiserverFixture.start(tls, authority.pem); // node's own limit is 2,000 lines
-    await large.close();
-    const answer = await requester.exchange({ headers: headerLines(["Authorization", `Bearer ${jane({ groups })}`]) });
-    // The fixture is node, which keeps 16 KiB of headers only: what it says is 431, and that comes back as it is.
-    expect([200, 431]).toContain(answer.status);
+  it("carries 10,000 groups, each on its own line", async () => {
+    const groups = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
+    await requester.exchange({ headers: headerLines(["Authorization", `Bearer ${jane({ groups })}`]) });
+    expect(valuesOf(cluster.seen[0], "impersonate-group")).toEqual(groups);
   });
 
   it.each([
     ["of its length", ["Content-Length", "11"]],
     ["of another length than it has", ["Content-Length", "5"]],
-    ["with a length said twice", ["Content-Length", "11"], ["content-length", "11"]],
   ] as [string, ...[string, string][]][])(
     "with a whole body %s has one Content-Length, the body's own",
     async (_what, ...lines) => {
@@ -119,11 +114,7 @@ describe("a request through the identity proxy", () => {
 
   it("cannot smuggle a second one behind a body that is longer than its Content-Length", async () => {
     requester.begin({ ...asJane(["Content-Length", "5"]), method: "POST" });
-    const data = Buffer.from("helloGET /api/v1/secrets HTTP/1.1\r\nHost: x\r\n\r\n");
-    requester.lane.sendRequest({
-      case: "end",
-      value: { $typeName: "fairlead.tunnel.v1alpha1.End", offset: 0n, data, trailers: [] },
-    });
+    requester.end("helloGET /api/v1/secrets HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(faultOf(await requester.answer())).toMatchObject({ code: ErrorCode.MALFORMED_REQUEST });
     expect(cluster.seen.filter(({ url }) => url.includes("secrets"))).toEqual([]);
   });
@@ -163,12 +154,9 @@ describe("a request through the identity proxy", () => {
       upgrade: "websocket",
       target: "/api/v1/namespaces/default/pods/p1/exec",
     });
-    requester.lane.sendRequest({
-      case: "end",
-      value: { $typeName: "fairlead.tunnel.v1alpha1.End", offset: 0n, data: new Uint8Array(), trailers: [] },
-    });
-    // The cluster refuses the upgrade: what counts is how it came.
-    await requester.answer().catch(() => undefined);
+    expect(await requester.headed).toBe(403); // the fixture refuses every upgrade: what counts is how it came
+    requester.end();
+    await requester.answer();
     const [seen] = cluster.seen;
     expect(valuesOf(seen, "impersonate-user")).toEqual(["jane"]);
     expect(valuesOf(seen, "authorization")).toEqual(["Bearer own-token"]);
@@ -225,7 +213,11 @@ describe("a request that never reaches the apiserver", () => {
       ErrorCode.ACCESS_DENIED,
     ],
     ["has an absolute target", () => ({ ...asJane(), target: "http://evil.example/" }), ErrorCode.MALFORMED_REQUEST],
-    ["asks for h2c", () => ({ ...asJane(), upgrade: "h2c" }), ErrorCode.MALFORMED_REQUEST],
+    [
+      "says two lengths of its body",
+      () => asJane(["Content-Length", "11"], ["content-length", "11"]),
+      ErrorCode.MALFORMED_REQUEST,
+    ],
     ["is a CONNECT", () => ({ ...asJane(), method: "CONNECT" }), ErrorCode.MALFORMED_REQUEST],
   ];
 
@@ -235,7 +227,14 @@ describe("a request that never reaches the apiserver", () => {
     expect(cluster.seen).toEqual([]);
   });
 
-  it("meets an issuer that is down: it says so, and works when it is back", async () => {
+  it.each(["h2c", "H2C", "TLS/1.3, websocket", "web socket"])("asks for an upgrade to %s", async (upgrade) => {
+    requester.begin({ ...asJane(), upgrade });
+    const fault = faultOf(await requester.answer());
+    expect(fault).toMatchObject({ code: ErrorCode.MALFORMED_REQUEST, hop: Hop.IDENTITY_PROXY });
+    expect(cluster.seen).toEqual([]);
+  });
+
+  it("meets an issuer that is down", async () => {
     issuer.down = true;
     const fault = faultOf(await requester.exchange(asJane()));
     expect(fault).toMatchObject({ code: ErrorCode.ISSUER_UNAVAILABLE, hop: Hop.IDENTITY_PROXY });

@@ -1,18 +1,17 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   AccessService,
   decodeResponse,
   type ErrorMessage,
   FairleadError,
   GrpcClientStream,
+  type Header,
   Hop,
   Lane,
   type makeGrpcClient,
   methodPath,
   newExchangeId,
-  RequestHeadSchema,
+  type RequestHead,
   type ResponseHead,
-  WholeRequestSchema,
 } from "@fairlead/protocol";
 
 /** What came back on a lane. */
@@ -29,6 +28,7 @@ export class Requester {
   readonly #opened = Promise.withResolvers<void>();
   #answer: Answer = fresh();
   #answered = Promise.withResolvers<Answer>();
+  #headed = Promise.withResolvers<number>();
 
   constructor(client: ReturnType<typeof makeGrpcClient>) {
     const path = methodPath(AccessService.method.exchange);
@@ -46,7 +46,8 @@ export class Requester {
       closed: (error) => {
         const reason = error ?? new Error("the lane ended");
         this.#opened.reject(reason);
-        this.#answered.reject(reason);
+        if (this.#answer.error) this.#answered.resolve(this.#answer);
+        else this.#answered.reject(reason);
       },
     });
   }
@@ -57,21 +58,34 @@ export class Requester {
   }
 
   /** Sends a whole request and waits for its answer. */
-  exchange(head: MessageInitShape<typeof RequestHeadSchema>, body = ""): Promise<Answer> {
-    const whole = { head: requestHead(head), body: Buffer.from(body) };
-    this.lane.sendRequest({ case: "whole", value: create(WholeRequestSchema, whole) });
+  exchange(head: Partial<RequestHead>, body = ""): Promise<Answer> {
+    const $typeName = "fairlead.tunnel.v1alpha1.WholeRequest" as const;
+    const value = { $typeName, head: requestHead(head), body: Buffer.from(body), trailers: [] };
+    this.lane.sendRequest({ case: "whole", value });
     return this.answer();
   }
 
   /** Begins a request whose body follows, or an upgrade. */
-  begin(head: MessageInitShape<typeof RequestHeadSchema>): void {
+  begin(head: Partial<RequestHead>): void {
     this.lane.sendRequest({ case: "head", value: requestHead(head) });
+  }
+
+  /** Ends the body of the request that was begun. */
+  end(data = ""): void {
+    const $typeName = "fairlead.tunnel.v1alpha1.End";
+    this.lane.sendRequest({ case: "end", value: { $typeName, offset: 0n, data: Buffer.from(data), trailers: [] } });
+  }
+
+  /** The status of the answer's head, when it has come. */
+  get headed(): Promise<number> {
+    return this.#headed.promise;
   }
 
   /** The answer of the exchange under way. */
   async answer(): Promise<Answer> {
     const answer = await this.#answered.promise;
     this.#answer = fresh();
+    this.#headed = Promise.withResolvers();
     this.#answered = Promise.withResolvers();
     this.#answered.promise.catch(() => {});
     return answer;
@@ -91,24 +105,34 @@ export class Requester {
   }
 
   #onHead({ status, headers }: ResponseHead): void {
+    this.#headed.resolve(status);
     this.#answer.status = status;
     this.#answer.headers = headers.map(({ name, value }) => [name, Buffer.from(value).toString()]);
   }
 }
 
 /** A GET of the namespaces, with changes. */
-export function requestHead(changes: MessageInitShape<typeof RequestHeadSchema>) {
-  return create(RequestHeadSchema, {
+export function requestHead(changes: Partial<RequestHead>): RequestHead {
+  return {
+    $typeName: "fairlead.tunnel.v1alpha1.RequestHead",
     exchangeId: newExchangeId(),
+    cluster: "",
     method: "GET",
     target: "/api/v1/namespaces",
+    headers: [],
+    upgrade: "",
+    wantsTimings: false,
     ...changes,
-  });
+  };
 }
 
 /** Header lines as frames carry them, from text in UTF-8. */
-export function headerLines(...lines: [name: string, value: string][]): { name: string; value: Uint8Array }[] {
-  return lines.map(([name, value]) => ({ name, value: Buffer.from(value) }));
+export function headerLines(...lines: [name: string, value: string][]): Header[] {
+  return lines.map(([name, value]) => ({
+    $typeName: "fairlead.tunnel.v1alpha1.Header",
+    name,
+    value: Buffer.from(value),
+  }));
 }
 
 /** The fault that an answer is. */

@@ -14,8 +14,6 @@ export interface RelayConfig {
   administrators: { users: string[]; groups: string[] };
 }
 
-const KEYS = ["listen", "tls", "database", "authentication", "administrators"];
-
 /**
  * Reads the relay's configuration file.
  *
@@ -23,13 +21,19 @@ const KEYS = ["listen", "tls", "database", "authentication", "administrators"];
  * @throws Error that names the key that is missing or wrong
  */
 export async function readRelayConfig(file: string): Promise<RelayConfig> {
-  const root = mapping(parse(await readFile(file, "utf8")), "the file");
-  const unknown = Object.keys(root).find((key) => !KEYS.includes(key));
-  if (unknown !== undefined) throw new Error(`${file}: ${unknown} is not a key (known: ${KEYS.join(", ")})`);
-  const path = (value: unknown, at: string): string => resolve(dirname(file), text(value, at));
-  const [host, port] = splitAddress(text(root.listen, "listen"));
-  const tls = mapping(root.tls, "tls");
-  const administrators = mapping(root.administrators ?? {}, "administrators");
+  try {
+    return parseRelayConfig(await readFile(file, "utf8"), dirname(file));
+  } catch (cause) {
+    throw new Error(`${file}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
+function parseRelayConfig(yaml: string, folder: string): RelayConfig {
+  const root = mapping(parse(yaml), "the file", ["listen", "tls", "database", "authentication", "administrators"]);
+  const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
+  const [host, port] = address(text(root.listen, "listen"), "listen");
+  const tls = mapping(root.tls, "tls", ["certFile", "keyFile"]);
+  const administrators = mapping(root.administrators ?? {}, "administrators", ["users", "groups"]);
   return {
     listen: { host, port },
     tls: { certFile: path(tls.certFile, "tls.certFile"), keyFile: path(tls.keyFile, "tls.keyFile") },
@@ -42,9 +46,19 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
   };
 }
 
-function mapping(value: unknown, at: string): Record<string, unknown> {
+function mapping(value: unknown, at: string, known: readonly string[]): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`${at}: a mapping is due`);
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw new Error(`${at}.${unknown}: not a key (known: ${known.join(", ")})`);
   return { ...value };
+}
+
+function address(value: string, at: string): [host: string, port: number] {
+  try {
+    return splitAddress(value);
+  } catch (cause) {
+    throw new Error(`${at}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
 }
 
 function text(value: unknown, at: string): string {

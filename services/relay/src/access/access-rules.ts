@@ -56,7 +56,7 @@ export class AccessRules {
     if (rule.clusters.length + Object.keys(rule.clusterLabels).length === 0) {
       throw malformed("a rule names at least one cluster or cluster label");
     }
-    await this.#store
+    const { numInsertedOrUpdatedRows: made } = await this.#store
       .insertInto("access_rules")
       .values({
         name: rule.name,
@@ -65,7 +65,9 @@ export class AccessRules {
         clusters: JSON.stringify(rule.clusters),
         cluster_labels: JSON.stringify(rule.clusterLabels),
       })
-      .execute();
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirstOrThrow();
+    if (made === 0n) throw alreadyExists("rule", rule.name); // made at the same instant
     this.#byName.set(rule.name, rule);
   }
 

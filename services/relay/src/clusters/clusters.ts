@@ -58,10 +58,12 @@ export class Clusters {
     const agentToken = TOKEN_PREFIX + randomBytes(32).toString("base64url");
     const now = Date.now();
     await this.#store.transaction().execute(async (transaction) => {
-      await transaction
+      const { numInsertedOrUpdatedRows: made } = await transaction
         .insertInto("clusters")
         .values({ name, labels: JSON.stringify(labels), created_at_ms: now })
-        .execute();
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirstOrThrow();
+      if (made === 0n) throw alreadyExists("cluster", name); // made at the same instant
       await transaction
         .insertInto("agents")
         .values({

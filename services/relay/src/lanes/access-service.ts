@@ -93,6 +93,12 @@ export class AccessServiceHandler {
     const cluster = this.#admission.admit(subject, head.cluster).name;
     const taken = await this.#attachments.take(cluster, gone);
     if (lane.closed) return this.#attachments.offer(taken);
+    try {
+      this.#admission.admit(subject, cluster); // what let it in may have gone while it waited
+    } catch (error) {
+      this.#attachments.offer(taken);
+      throw error;
+    }
     this.#log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, cluster }, "exchange");
     const passRequest = this.#join(lane, taken, subject);
     for (const frame of early) passRequest(frame, receivedAt);

@@ -80,6 +80,7 @@ export class Attachments {
       const lane = attachment.take();
       if (lane) return { lane, attachment };
     }
+    if (signal.aborted) throw clientGone();
     const patience = this.#patience.get(cluster) ?? new Patience();
     this.#patience.set(cluster, patience);
     const patienceMs = patience.begin();
@@ -104,7 +105,7 @@ export class Attachments {
       this.#patience.get(cluster)?.left(); // what comes right behind fails at once
       leave(this.#failure(cluster));
     }, patienceMs);
-    const onAbort = (): void => leave(new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away"));
+    const onAbort = (): void => leave(clientGone());
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       const taken = await promise;
@@ -133,6 +134,10 @@ export class Attachments {
           `the agent of the cluster ${cluster} opened no lane in time; try again, and check its log if it stays so`,
         );
   }
+}
+
+function clientGone(): FairleadError {
+  return new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away");
 }
 
 function tooManyWaiting(cluster: string): FairleadError {

@@ -37,19 +37,18 @@ export class TunnelServiceHandler {
   async attach(stream: ServerHttp2Stream, token: string | undefined): Promise<void> {
     const call = new GrpcServerStream(stream, Hop.AGENT);
     const control = new FrameStream(call, RelayFrameSchema, AgentFrameSchema, Hop.AGENT);
-    const cluster = token === undefined ? undefined : await this.#clusters.ofAgent(token);
-    if (cluster === undefined) {
-      const sentence =
-        "the agent's token is not one of this relay's; make the cluster anew and give the agent its token";
-      return control.refuse(new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence));
-    }
+    const name = token === undefined ? undefined : await this.#clusters.ofAgent(token);
+    const cluster = name === undefined ? undefined : this.#clusters.get(name);
+    if (cluster === undefined) return control.refuse(notOurs());
     let attachment: Attachment | undefined;
     let silence: NodeJS.Timeout | undefined;
     control.start({
       frame: (frame) => {
         silence?.refresh();
         if (frame.frame.case !== "register") return this.#onFrame(attachment, frame);
-        attachment = this.#register(cluster, frame.frame.value.agentVersion, control);
+        // An agent may have kept quiet until its cluster was removed, and one of the same name made.
+        if (this.#clusters.get(cluster.name) !== cluster) return control.refuse(notOurs());
+        attachment = this.#register(cluster.name, frame.frame.value.agentVersion, control);
         silence = setTimeout(() => attachment?.end(silent()), SILENCE_MS);
       },
       closed: (error) => {
@@ -114,6 +113,11 @@ export class TunnelServiceHandler {
       .seen(cluster, agentVersion)
       .catch((error: unknown) => this.#log.error({ err: error, cluster }, "cannot note when the agent was seen"));
   }
+}
+
+function notOurs(): FairleadError {
+  const sentence = "the agent's token is not one of this relay's; make the cluster anew and give the agent its token";
+  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
 }
 
 function silent(): FairleadError {

@@ -1,0 +1,86 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { stringify } from "yaml";
+import { readRelayConfig } from "./config.ts";
+
+const GOOD = {
+  listen: "0.0.0.0:8443",
+  tls: { certFile: "tls.crt", keyFile: "/etc/relay/tls.key" },
+  database: "data/relay.sqlite",
+  authentication: "authentication.yaml",
+  administrators: { users: ["root@example.com"], groups: ["admins"] },
+};
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+});
+
+afterEach(() => rm(folder, { recursive: true }));
+
+async function read(text: string) {
+  const file = join(folder, "relay.yaml");
+  await writeFile(file, text);
+  return readRelayConfig(file);
+}
+
+describe("the relay's configuration", () => {
+  it("is read, with paths that are relative to its own folder", async () => {
+    expect(await read(stringify(GOOD))).toEqual({
+      listen: { host: "0.0.0.0", port: 8443 },
+      tls: { certFile: join(folder, "tls.crt"), keyFile: "/etc/relay/tls.key" },
+      database: join(folder, "data/relay.sqlite"),
+      authentication: join(folder, "authentication.yaml"),
+      administrators: { users: ["root@example.com"], groups: ["admins"] },
+    });
+  });
+
+  it.each([
+    ["no administrators", {}],
+    ["no administrator", { administrators: {} }],
+    ["empty lists", { administrators: { users: [], groups: [] } }],
+  ])("may name %s: then nobody is one", async (_what, administrators) => {
+    const { administrators: _good, ...rest } = GOOD;
+    expect((await read(stringify({ ...rest, ...administrators }))).administrators).toEqual({ users: [], groups: [] });
+  });
+
+  it.each<[what: string, change: object, names: string]>([
+    ["an unknown key", { loglevel: "debug" }, "the file\\.loglevel: not a key \\(known: listen"],
+    ["no listen", { listen: undefined }, "listen: a text"],
+    ["a listen that is a number", { listen: 8443 }, "listen: a text"],
+    ["a listen without port", { listen: "0.0.0.0" }, "listen: .*HOST:PORT"],
+    ["a port that is none", { listen: "0.0.0.0:99999" }, "listen: .*HOST:PORT"],
+    ["no tls", { tls: undefined }, "tls: a mapping"],
+    ["tls that is a text", { tls: "off" }, "tls: a mapping"],
+    ["no certificate", { tls: { keyFile: "k" } }, "tls\\.certFile: a text"],
+    ["no key", { tls: { certFile: "c" } }, "tls\\.keyFile: a text"],
+    ["an empty key", { tls: { certFile: "c", keyFile: "" } }, "tls\\.keyFile: a text"],
+    ["an unknown key of tls", { tls: { ...GOOD.tls, insecure: true } }, "tls\\.insecure: not a key"],
+    ["no database", { database: undefined }, "database: a text"],
+    ["a database that is a list", { database: [] }, "database: a text"],
+    ["no authentication", { authentication: undefined }, "authentication: a text"],
+    ["administrators that are a list", { administrators: ["root"] }, "administrators: a mapping"],
+    ["administrators by a misspelt key", { administrators: { user: ["root"] } }, "administrators\\.user: not a key"],
+    ["users that are a text", { administrators: { users: "root" } }, "administrators\\.users: a list"],
+    ["a user that is empty", { administrators: { users: [""] } }, "administrators\\.users: a text"],
+    ["groups with a number", { administrators: { groups: [7] } }, "administrators\\.groups: a text"],
+  ])("with %s is refused, and the key is named", async (_what, change, names) => {
+    await expect(read(stringify({ ...GOOD, ...change }))).rejects.toThrow(new RegExp(`relay\\.yaml: ${names}`));
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["a list", "- a"],
+    ["no YAML", "listen: ["],
+    ["a key twice", "listen: a\nlisten: b"],
+  ])("that is %s is refused, and the file is named", async (_what, text) => {
+    await expect(read(text)).rejects.toThrow(/relay\.yaml: /);
+  });
+
+  it("that is not there is refused, and the file is named", async () => {
+    await expect(readRelayConfig(join(folder, "missing.yaml"))).rejects.toThrow(/missing\.yaml: .*ENOENT/);
+  });
+});

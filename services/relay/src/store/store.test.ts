@@ -1,0 +1,153 @@
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { sql } from "kysely";
+import { MIGRATIONS } from "./migrations.ts";
+import { openStore, type Store } from "./store.ts";
+
+let folder: string;
+let file: string;
+const stores: Store[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+  file = join(folder, "relay.sqlite");
+});
+
+afterEach(async () => {
+  await Promise.all(stores.splice(0).map((store) => store.destroy()));
+  await rm(folder, { recursive: true });
+});
+
+async function open(path = file): Promise<Store> {
+  const store = await openStore(path);
+  stores.push(store);
+  return store;
+}
+
+const CLUSTER = { name: "prod-eu1", labels: '{"env":"prod"}', created_at_ms: 1_700_000_000_123 };
+const AGENT = { token_sha256: "ab", cluster: "prod-eu1", version: "", last_seen_at_ms: null, created_at_ms: 1 };
+
+async function tables(store: Store): Promise<string[]> {
+  const found = await sql<{ name: string }>`select name from sqlite_master where type = 'table'`.execute(store);
+  return found.rows.map(({ name }) => name).sort();
+}
+
+describe("the relay's database", () => {
+  it("gets its tables when it is opened for the first time", async () => {
+    expect(await tables(await open())).toEqual([
+      "access_rules",
+      "agents",
+      "clusters",
+      "kysely_migration",
+      "kysely_migration_lock",
+    ]);
+  });
+
+  it("keeps what was written when it is opened again, and migrates no second time", async () => {
+    const store = await open();
+    await store.insertInto("clusters").values(CLUSTER).execute();
+    await stores.pop()?.destroy();
+    const again = await open();
+    expect(await again.selectFrom("clusters").selectAll().execute()).toEqual([CLUSTER]);
+    const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(again);
+    expect(rows.map(({ name }) => name)).toEqual(Object.keys(MIGRATIONS));
+  });
+
+  it("is for the relay's own user only: all of its files are 0600", async () => {
+    const store = await open();
+    await store.insertInto("clusters").values(CLUSTER).execute();
+    const files = await readdir(folder);
+    expect(files.sort()).toEqual(["relay.sqlite", "relay.sqlite-shm", "relay.sqlite-wal"]);
+    for (const name of files) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
+  });
+
+  it("leaves the process's umask as it was", async () => {
+    const before = process.umask();
+    await open();
+    expect(process.umask()).toBe(before);
+  });
+
+  it("removes an agent with its cluster", async () => {
+    const store = await open();
+    await store.insertInto("clusters").values(CLUSTER).execute();
+    await store.insertInto("agents").values(AGENT).execute();
+    await store.deleteFrom("clusters").where("name", "=", "prod-eu1").execute();
+    expect(await store.selectFrom("agents").selectAll().execute()).toEqual([]);
+  });
+
+  it("takes no agent of a cluster that is not there", async () => {
+    const store = await open();
+    await expect(store.insertInto("agents").values(AGENT).execute()).rejects.toThrow(/FOREIGN KEY/);
+  });
+
+  it("keeps nothing of a transaction that failed", async () => {
+    const store = await open();
+    const failed = store.transaction().execute(async (transaction) => {
+      await transaction.insertInto("clusters").values(CLUSTER).execute();
+      throw new Error("in the middle");
+    });
+    await expect(failed).rejects.toThrow("in the middle");
+    expect(await store.selectFrom("clusters").selectAll().execute()).toEqual([]);
+  });
+
+  it("takes values as values: a quote ends nothing", async () => {
+    const store = await open();
+    const name = `a'; drop table clusters; --`;
+    await store
+      .insertInto("clusters")
+      .values({ ...CLUSTER, name })
+      .execute();
+    expect(await store.selectFrom("clusters").select("name").where("name", "=", name).execute()).toEqual([{ name }]);
+  });
+
+  it("refuses a value that SQLite has no type for", async () => {
+    const store = await open();
+    const values = { ...CLUSTER, labels: { env: "prod" } as unknown as string };
+    await expect(store.insertInto("clusters").values(values).execute()).rejects.toThrow(/object cannot be a parameter/);
+  });
+
+  it("streams rows, and says how many were changed", async () => {
+    const store = await open();
+    for (const name of ["a", "b", "c"])
+      await store
+        .insertInto("clusters")
+        .values({ ...CLUSTER, name })
+        .execute();
+    const names: string[] = [];
+    for await (const { name } of store.selectFrom("clusters").select("name").orderBy("name").stream()) names.push(name);
+    expect(names).toEqual(["a", "b", "c"]);
+    const deleted = await store.deleteFrom("clusters").where("name", "!=", "a").executeTakeFirst();
+    expect(deleted.numDeletedRows).toBe(2n);
+  });
+
+  it("needs no file for a trial", async () => {
+    expect(await tables(await open(":memory:"))).toContain("clusters");
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe("a database that cannot be used", () => {
+  it("is of a newer relay: it is refused, not written to", async () => {
+    const store = await open();
+    await sql`insert into kysely_migration (name, timestamp) values ('9999-from-the-future', '')`.execute(store);
+    await expect(open()).rejects.toThrow(/cannot be migrated/);
+  });
+
+  it("is no database", async () => {
+    await writeFile(file, "this is a text and not a database, and it is long enough to be read as a header of one");
+    await expect(open()).rejects.toThrow(/not a database/);
+  });
+
+  it("lies in a folder that is not there", async () => {
+    await expect(open(join(folder, "missing", "relay.sqlite"))).rejects.toThrow(/unable to open database file/);
+  });
+
+  it("keeps its mode when it was there before, as its owner set it", async () => {
+    await writeFile(file, "");
+    await chmod(file, 0o640);
+    await open();
+    expect((await stat(file)).mode & 0o777).toBe(0o640);
+  });
+});
