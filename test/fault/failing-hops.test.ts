@@ -1,6 +1,7 @@
 import type { ProcessName } from "@fairlead/demo";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { eventually } from "../support/eventually.ts";
+import { streamingProtocols } from "../support/kubectl-versions.ts";
 import { kubectls } from "../support/kubectls-under-test.ts";
 import { setScene } from "../support/scene.ts";
 import { startTestbed, type Testbed } from "../support/testbed.ts";
@@ -46,6 +47,25 @@ describe.each(kubectls(cluster))("$name", ({ kubectl }) => {
     }
   });
 
+  it.each(streamingProtocols(kubectl.binary))(
+    "says so for an exec over %s, whose refusal is read for 1,024 bytes",
+    async (protocol) => {
+      const home = testbed.dir;
+      await eventually(async () => (await through().run(["get", "pods"], { home })).code === 0, { what: "the tunnel" });
+      await own.tunnel.processes.agent.end("SIGKILL");
+      try {
+        const environment = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: String(protocol === "WebSocket") };
+        const exec = await through().run(["exec", "p1", "--", "true"], { home, env: environment });
+        expect(exec.code).toBe(1);
+        expect(exec.stderr).toMatch(
+          /fairlead: agent: the agent of the cluster testbed is not connected.*check that it runs/,
+        );
+      } finally {
+        await own.tunnel.startProcess("agent");
+      }
+    },
+  );
+
   it("says that the apiserver is down", async () => {
     await eventually(async () => (await through().run(["get", "pods"])).code === 0, { what: "the tunnel" });
     await testbed.stopApiserver();
@@ -58,9 +78,9 @@ describe.each(kubectls(cluster))("$name", ({ kubectl }) => {
     }
   });
 
-  it("says that a head of more than 1 MiB is too large", async () => {
+  it("gets a target of 120,000 bytes through, far over node's default of 16 KiB", async () => {
     const outcome = await through().run(["get", "--raw", `/version?${"x".repeat(120_000)}`]);
-    expect(outcome.code).toBe(0); // far over node's default of 16 KiB
+    expect(outcome.code).toBe(0);
   });
 });
 
