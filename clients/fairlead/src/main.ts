@@ -21,7 +21,8 @@ const program = addRelayOptions(new Command("fairlead"))
   .showHelpAfterError("(add --help for what there is)");
 
 for (const command of [proxyCommand(), clustersCommand(), kubeconfigCommand(), rulesCommand()]) {
-  program.addCommand(command.configureHelp({ showGlobalOptions: true }));
+  for (const each of [command, ...command.commands]) each.configureHelp({ showGlobalOptions: true });
+  program.addCommand(command);
 }
 
 try {

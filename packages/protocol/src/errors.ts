@@ -30,9 +30,13 @@ export class FairleadError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds ?? 0;
   }
 
-  /** Takes in an error of unknown origin: a FairleadError stays, all else becomes INTERNAL at `hop`. */
+  /**
+   * Takes in an error of unknown origin: a FairleadError stays, also one that a library has wrapped; all else becomes
+   * INTERNAL at `hop`.
+   */
   static from(error: unknown, hop: Hop): FairleadError {
     if (error instanceof FairleadError) return error;
+    if (error instanceof Error && error.cause instanceof FairleadError) return error.cause;
     const reason = error instanceof Error ? error.message : String(error);
     return new FairleadError(ErrorCode.INTERNAL, hop, `${hopName(hop)} failed: ${reason}`, { cause: error });
   }

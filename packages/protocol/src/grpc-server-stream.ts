@@ -56,7 +56,9 @@ export class GrpcServerStream implements MessageStream {
 
   reset(reason: FairleadError): void {
     this.#ended = true;
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    // Not in the turn that read the peer's end: with an answer queued in that turn, node 24 would write empty DATA
+    // frames for ever, in native code, until it is out of memory.
+    setImmediate(() => this.#stream.close(constants.NGHTTP2_CANCEL));
     this.#close(reason);
   }
 

@@ -64,12 +64,13 @@ export class Agent {
   }
 
   #dial(): void {
-    const { relay, agentToken, version, log } = this.#options;
+    const { relay, version, log } = this.#options;
+    const agentToken = this.#options.agentToken();
     const client = makeGrpcClient(relay.target, relay.credentials());
     const session = new Session({
       relay: client,
       identityProxy: this.#identityProxy,
-      agentToken: agentToken(),
+      agentToken,
       version,
       log,
       registered: () => {
@@ -97,7 +98,17 @@ export class Agent {
   #redial(): number {
     this.#current = undefined;
     const waitMs = this.#backoff.next();
-    this.#timer = setTimeout(() => this.#dial(), waitMs);
+    this.#timer = setTimeout(() => this.#dialAgain(), waitMs);
     return waitMs;
+  }
+
+  /** A token or a certificate that cannot be read now, while it rotates, may be readable at the next attempt. */
+  #dialAgain(): void {
+    try {
+      this.#dial();
+    } catch (error) {
+      const waitMs = Math.round(this.#redial());
+      this.#options.log.error({ err: error, waitMs }, "cannot dial the relay");
+    }
   }
 }

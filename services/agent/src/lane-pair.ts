@@ -35,6 +35,7 @@ export class LanePair {
   readonly #outbound: Lane;
   #inbound: Lane | undefined;
   #closed = false;
+  #used = false;
 
   constructor(options: LanePairOptions) {
     this.#options = options;
@@ -52,6 +53,11 @@ export class LanePair {
     return this.#inbound?.inExchange ?? false;
   }
 
+  /** Whether the pair has an exchange or has had one. */
+  get used(): boolean {
+    return this.#used;
+  }
+
   /** Ends an idle pair in good order, or a busy one at once. */
   end(reason: FairleadError): void {
     for (const lane of [this.#inbound, this.#outbound]) {
@@ -67,7 +73,10 @@ export class LanePair {
     this.#inbound = inbound;
     splice(inbound, this.#outbound, {
       hop: Hop.AGENT,
-      began: () => this.#options.busy(),
+      began: () => {
+        this.#used = true;
+        this.#options.busy();
+      },
       closed: () => {
         inbound.end();
         this.#close();

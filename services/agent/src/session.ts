@@ -140,7 +140,8 @@ export class Session {
     this.#pairs.delete(pair);
     if (this.#ending) return;
     if (unserved && this.#problem === undefined) this.#reportUnserved(unserved);
-    if (unserved === undefined) return this.#keepIdleLanes();
+    // One that was closed unused is not opened again at once: whoever closed it may close the next as well.
+    if (pair.used) return this.#keepIdleLanes();
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = undefined;
       this.#keepIdleLanes();

@@ -22,6 +22,7 @@ export function clustersCommand(): Command {
       .description("add a cluster and print its agent's token")
       .argument("<name>", "a DNS label, such as prod-eu1")
       .option("--label <key=value>", "a label for access rules; may be repeated", collect, [])
+      .addHelpText("after", "\nExample:\n  fairlead clusters create prod-eu1 --label env=prod > agent-token")
       .action(async (name: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<RelayOptions & { label: string[] }>();
         const labels = parseLabels(options.label);
@@ -37,6 +38,7 @@ export function clustersCommand(): Command {
     new Command("delete")
       .description("remove a cluster, its agent's token and its live exchanges")
       .argument("<name>", "the cluster")
+      .addHelpText("after", "\nExample:\n  fairlead clusters delete prod-eu1")
       .action(async (name: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<RelayOptions>();
         await relayOf(options).clusters.deleteCluster({ name });

@@ -1,3 +1,4 @@
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import {
   defaultKubeconfig,
@@ -12,6 +13,9 @@ import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
 import { type RelayOptions, relayOf } from "./global-options.ts";
 
+/** All contexts of ours begin so. A relay must not be able to replace others in the user's kubeconfig. */
+const CONTEXT_PREFIX = "fairlead-";
+
 /** A cluster's kubeconfig, and the local proxy that it points at. */
 export interface ClusterAccess {
   entries: KubeconfigEntries;
@@ -22,10 +26,14 @@ export interface ClusterAccess {
  * Asks the relay for the kubeconfig of a cluster with the caller's token, and points it at the local proxy.
  *
  * @param port the local proxy's port, where it is not to be the cluster's own
- * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE
+ * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE, PROTOCOL_VIOLATION
  */
 export async function clusterAccess(relay: RelayConnection, cluster: string, port?: number): Promise<ClusterAccess> {
   const { contextName, namespace } = await relay.clusters.getKubeconfig({ cluster });
+  if (!contextName.startsWith(CONTEXT_PREFIX)) {
+    const sentence = `it names the context ${contextName}, which may be another's in your kubeconfig; it was not written`;
+    throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, sentence);
+  }
   const kept = await localIdentity(relay.url, cluster);
   const identity = port === undefined ? kept : { ...kept, port };
   return { entries: localEntries(contextName, namespace, identity), identity };

@@ -30,6 +30,11 @@ export function rulesCommand(): Command {
       .option("--group <name>", "a group; may be repeated", collect, [])
       .option("--cluster <name>", "a cluster, or * for all; may be repeated", collect, [])
       .option("--cluster-label <key=value>", "clusters with this label; may be repeated, all must match", collect, [])
+      .addHelpText(
+        "after",
+        "\nExamples:\n  fairlead rules create developers --group dev --cluster-label env=staging\n" +
+          "  fairlead rules create on-call --user jane@example.com --cluster '*'",
+      )
       .action(async (name: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<CreateOptions>();
         const { user: users, group: groups, cluster: clusters } = options;
@@ -43,6 +48,7 @@ export function rulesCommand(): Command {
     new Command("delete")
       .description("remove a rule; exchanges that it alone allowed are cut")
       .argument("<name>", "the rule")
+      .addHelpText("after", "\nExample:\n  fairlead rules delete developers")
       .action(async (name: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<RelayOptions>();
         await relayOf(options).accessRules.deleteAccessRule({ name });

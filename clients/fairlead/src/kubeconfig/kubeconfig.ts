@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { mkdir, open, readFile, realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
@@ -60,22 +60,18 @@ export async function mergeKubeconfig(file: string, entries: KubeconfigEntries):
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const unlock = await lock(`${file}.lock`);
   try {
-    const before = await readFile(file, "utf8").catch(() => "");
-    if (before.trim() === "") return await writePrivately(file, kubeconfigText(entries));
+    // A link stays one: what it points at is written.
+    const target = await realpath(file).catch(() => file);
+    const before = await readExisting(target);
+    if (before.trim() === "") return await writePrivately(target, kubeconfigText(entries));
     const document = parseDocument(before);
-    if (document.errors.length > 0 || !isMap(document.contents)) {
-      throw new FairleadError(
-        ErrorCode.MALFORMED_REQUEST,
-        Hop.CLIENT_PROXY,
-        `${file} is not a kubeconfig; give --file FILE`,
-      );
-    }
+    if (document.errors.length > 0 || !isMap(document.contents)) throw unusable(file);
     const { name, cluster, user, context } = entries;
     setEntry(document, "clusters", { name, cluster });
     setEntry(document, "users", { name, user });
     setEntry(document, "contexts", { name, context });
     document.set("current-context", name);
-    await writePrivately(file, document.toString());
+    await writePrivately(target, document.toString({ lineWidth: 0 })); // long lines stay as they are
   } finally {
     await unlock();
   }
@@ -85,6 +81,21 @@ export async function mergeKubeconfig(file: string, entries: KubeconfigEntries):
 export function defaultKubeconfig(): string {
   const [first] = (process.env.KUBECONFIG ?? "").split(delimiter).filter((file) => file !== "");
   return first ?? join(homedir(), ".kube", "config");
+}
+
+/** The file's text; empty if it is not there. One that cannot be read must not be taken for that, and overwritten. */
+async function readExisting(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    if (Object(cause).code === "ENOENT") return "";
+    throw unusable(file, cause);
+  }
+}
+
+function unusable(file: string, cause?: unknown): FairleadError {
+  const sentence = `${file} ${cause === undefined ? "is not a kubeconfig" : "cannot be read"}; give --file FILE`;
+  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
 }
 
 function setEntry(document: Document, list: string, entry: { name: string; [key: string]: unknown }): void {
@@ -102,6 +113,7 @@ async function lock(file: string): Promise<() => Promise<void>> {
       await (await open(file, "wx", 0o600)).close();
       return () => rm(file, { force: true });
     } catch (cause) {
+      if (Object(cause).code !== "EEXIST") throw unusable(file, cause);
       if (Date.now() > deadline) {
         const sentence = `the kubeconfig is locked by another program; if none runs, remove ${file}`;
         throw new FairleadError(ErrorCode.ALREADY_EXISTS, Hop.CLIENT_PROXY, sentence, { cause });

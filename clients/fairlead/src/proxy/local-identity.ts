@@ -1,5 +1,5 @@
 import { hash, randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { expiryOf, selfSigned } from "@fairlead/certificates";
@@ -32,7 +32,7 @@ export async function localIdentity(relay: URL, cluster: string): Promise<LocalI
   const folder = join(stateFolder(), "proxies", relay.host.replaceAll(":", "_"));
   const file = join(folder, `${cluster}.json`);
   const kept = await read(file);
-  if (kept && expiryOf(kept.cert).getTime() - Date.now() > RENEW_BEFORE_MS) return kept;
+  if (kept && endsAtMs(kept) - Date.now() > RENEW_BEFORE_MS) return kept;
   const made = await selfSigned({
     commonName: `fairlead proxy ${cluster}`,
     hosts: ["127.0.0.1", "localhost"],
@@ -51,8 +51,13 @@ export async function localIdentity(relay: URL, cluster: string): Promise<LocalI
 /** Writes a file that only this user can read, whole or not at all. */
 export async function writePrivately(file: string, text: string): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString("hex")}`;
-  await writeFile(temporary, text, { mode: 0o600, flag: "wx" });
-  await rename(temporary, file);
+  try {
+    await writeFile(temporary, text, { mode: 0o600, flag: "wx" });
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 /** XDG Base Directory: state that is worth keeping between runs, and is not configuration. */
@@ -60,9 +65,19 @@ function stateFolder(): string {
   return join(process.env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "fairlead");
 }
 
+function endsAtMs({ cert }: LocalIdentity): number {
+  try {
+    return expiryOf(cert).getTime();
+  } catch {
+    return 0; // no certificate any more: made anew
+  }
+}
+
 async function read(file: string): Promise<LocalIdentity | undefined> {
   try {
-    return JSON.parse(await readFile(file, "utf8"));
+    const { port, localToken, cert, key } = JSON.parse(await readFile(file, "utf8"));
+    const texts = [localToken, cert, key].every((text) => typeof text === "string" && text !== "");
+    return texts && Number.isInteger(port) ? { port, localToken, cert, key } : undefined;
   } catch {
     return undefined; // not there, or not readable as what we wrote: made anew
   }

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import {
   checkRequest,
+  ERROR_HEADER,
   header,
   InboundHttp,
   InboundUpgrade,
@@ -15,8 +16,10 @@ import {
 } from "@fairlead/http-bridge";
 import {
   ErrorCode,
+  errorCodeName,
   FairleadError,
   Hop,
+  hopName,
   MAX_HEAD_BYTES,
   newExchangeId,
   type RequestHead,
@@ -159,7 +162,11 @@ function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
     : new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, "the request is not valid HTTP/1.1");
   const body = statusBody(fault);
   const line = tooLarge ? "431 Request Header Fields Too Large" : "400 Bad Request";
-  socket.end(
-    `HTTP/1.1 ${line}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  const headers = [
+    "Content-Type: application/json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `${ERROR_HEADER}: ${errorCodeName(fault.code)}; hop="${hopName(fault.hop)}"`,
+    "Connection: close",
+  ];
+  socket.end(`HTTP/1.1 ${line}\r\n${headers.join("\r\n")}\r\n\r\n${body}`);
 }

@@ -42,11 +42,12 @@ export class PublicPort {
   readonly #sessions = new Set<ServerHttp2Session>();
 
   constructor(tls: PortTls, access: AccessServiceHandler, tunnel: TunnelServiceHandler, handle: RequestHandler) {
+    const http1 = { allowHTTP1: true, maxHeaderSize: MAX_HEAD_BYTES }; // node's own limit is 16 KiB
     this.server = createSecureServer({
       ...LANE_SERVER_OPTIONS,
       ...tls,
+      ...http1,
       settings: { ...LANE_SERVER_OPTIONS.settings, maxHeaderListSize: MAX_HEAD_BYTES },
-      allowHTTP1: true,
       minVersion: "TLSv1.2",
     });
     const streams: Record<string, (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void> = {
