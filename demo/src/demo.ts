@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { constants, copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check } from "./check.ts";
@@ -26,6 +26,7 @@ const PERSON = { email: "demo@fairlead.dev", groups: ["demo"] };
 export class Demo {
   readonly #options: DemoOptions;
   #folder = "";
+  #written: string | undefined;
   #target: Promise<Target> | undefined;
   #tunnel: Tunnel | undefined;
 
@@ -46,7 +47,7 @@ export class Demo {
     await step("tunnel: issuer, relay, identity proxy, agent, client proxy", () => tunnel.start());
     const hops = await step("first request", () => firstRequest(tunnel.kubeconfig));
     const kubeconfig = this.#options.write ?? tunnel.kubeconfig;
-    if (this.#options.write) await copyFile(tunnel.kubeconfig, this.#options.write);
+    if (this.#options.write) await this.#write(tunnel.kubeconfig, this.#options.write);
     if (this.#options.output === "json") this.#printJson(tunnel, target, kubeconfig, hops);
     else printText(kubeconfig, hops);
     if (!this.#options.check) return undefined;
@@ -58,7 +59,17 @@ export class Demo {
   async end(): Promise<void> {
     await Promise.allSettled([this.#tunnel?.stop(), this.#target?.then((target) => target.remove())]);
     if (this.#folder !== "") await rm(this.#folder, { recursive: true, force: true });
-    if (this.#options.write) await rm(this.#options.write, { force: true });
+    if (this.#written !== undefined) await rm(this.#written, { force: true });
+  }
+
+  /** Never over a file that is there: it would be gone at the end. */
+  async #write(kubeconfig: string, file: string): Promise<void> {
+    try {
+      await copyFile(kubeconfig, file, constants.COPYFILE_EXCL);
+      this.#written = file;
+    } catch (cause) {
+      throw new Error(`${file} cannot be written, or is there already`, { cause });
+    }
   }
 
   #startTarget(): Promise<Target> {

@@ -88,7 +88,8 @@ describe("a relay that lets everything through", () => {
   it("gets a good token through, so the refusals above are of the tokens", async () => {
     const headers = [["Authorization", `Bearer ${await issuer.token()}`]] as const;
     const answer = await sendToIdentityProxy(own.tunnel.file("identity-proxy.sock"), "/api/v1/namespaces", headers);
-    expect(answer).toMatchObject({ case: "whole", value: { head: { status: 200 } } });
+    const head = answer.case === "whole" ? answer.value.head : answer.case === "head" ? answer.value : undefined;
+    expect(head?.status).toBe(200);
   });
 });
 

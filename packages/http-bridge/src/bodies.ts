@@ -51,8 +51,11 @@ export class OffsetCheck {
     this.#peerHop = peerHop;
   }
 
-  /** Takes in a frame's offset. @throws FairleadError PROTOCOL_VIOLATION if bytes are missing or repeated */
+  /** Takes in a frame. @throws FairleadError PROTOCOL_VIOLATION if bytes are missing or repeated, or too many at once */
   accept(frame: Data | End): Uint8Array {
+    if (frame.data.length > MAX_FRAME_DATA_BYTES) {
+      throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, this.#peerHop, "a frame carries more than 64 KiB");
+    }
     if (frame.offset !== this.#expected) {
       const sentence = `the body goes on at byte ${frame.offset} where ${this.#expected} was due`;
       throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, this.#peerHop, sentence);

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Header, HeaderSchema } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, type Header, HeaderSchema, Hop } from "@fairlead/protocol";
 
 /** Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = new Set([
@@ -14,6 +14,11 @@ const HOP_BY_HOP = new Set([
   "upgrade",
   "http2-settings",
 ]);
+
+/** A header's name (RFC 9110, 5.6.2). */
+const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
+/** What no header's value may hold: a CR or LF would begin a line of its own (RFC 9110, 5.5). */
+const CONTROL = /[^\t\x20-\x7e\x80-\xff]/;
 
 /**
  * Turns node's raw headers into frame headers: order, case and repeats kept, hop-by-hop headers removed, and those
@@ -43,6 +48,7 @@ export function header(name: string, value: string): Header {
  * Turns frame headers into node's raw form. Hop-by-hop headers are removed here too: the peer may not have done it.
  *
  * @param drops whether to leave out a header, by its name in lower case
+ * @throws FairleadError PROTOCOL_VIOLATION if a header is not one line; no HTTP parser can have given it to the peer
  */
 export function toRawHeaders(headers: readonly Header[], drops: (name: string) => boolean = () => false): string[] {
   const raw = headers.flatMap(({ name, value }) => [name, Buffer.from(value).toString("latin1")]);
@@ -53,7 +59,20 @@ export function toRawHeaders(headers: readonly Header[], drops: (name: string) =
     if (HOP_BY_HOP.has(lower) || named.has(lower) || drops(lower)) continue;
     kept.push(raw[i] ?? "", raw[i + 1] ?? "");
   }
+  checkLines(kept);
   return kept;
+}
+
+/**
+ * A head as it is written straight onto a connection: a 1xx, for which node has no way to set headers, or a 101.
+ *
+ * @param raw the headers in node's raw form
+ * @throws FairleadError PROTOCOL_VIOLATION if a part is not one line
+ */
+export function headText(status: number, reason: string, raw: readonly string[]): string {
+  checkLines(["Reason", reason, ...raw]);
+  const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
+  return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
 }
 
 /** All values of a header, by its name in lower case. */
@@ -61,6 +80,14 @@ export function headerValues(headers: readonly Header[], name: string): string[]
   return headers
     .filter((header) => header.name.toLowerCase() === name)
     .map(({ value }) => Buffer.from(value).toString("latin1"));
+}
+
+/** @throws FairleadError PROTOCOL_VIOLATION if a name or value, in node's raw form, is not one line */
+export function checkLines(raw: readonly string[]): void {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (TOKEN.test(raw[i] ?? "") && !CONTROL.test(raw[i + 1] ?? "")) continue;
+    throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.UNSPECIFIED, "a header is not one line of HTTP");
+  }
 }
 
 function connectionNamed(raw: readonly string[]): ReadonlySet<string> {

@@ -13,7 +13,8 @@ import {
   type WholeResponse,
 } from "@fairlead/protocol";
 import { BodyFramer, OffsetCheck } from "./bodies.ts";
-import { toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { headText, toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { answerOf } from "./response-head.ts";
 import { explainLoss, sendStatus } from "./status.ts";
 import { serverTiming } from "./timings.ts";
 
@@ -57,6 +58,7 @@ export class InboundHttp {
       },
       closed: (error) => this.#onLaneClosed(error),
     });
+    if (this.#lane.closed) return this.#onLaneClosed(undefined);
     this.#response.on("drain", () => this.#lane.resume());
     this.#response.on("close", () => this.#onResponseClosed());
     this.#readBody();
@@ -109,7 +111,8 @@ export class InboundHttp {
         return this.#writeInformational(frame.value);
       case "head":
         this.#writeHead(frame.value);
-        return this.#response.flushHeaders();
+        this.#response.write(NOTHING); // flushHeaders would write bytes above 0x7f as UTF-8
+        return;
       case "data":
         if (!this.#response.write(this.#offsets.accept(frame.value))) this.#lane.pause();
         return;
@@ -127,19 +130,22 @@ export class InboundHttp {
 
   #writeInformational(head: ResponseHead): void {
     if (head.status === 100) return this.#response.writeContinue();
-    const raw = toRawHeaders(head.headers);
-    const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
-    this.#response.socket?.write(`HTTP/1.1 ${head.status} ${head.reason}\r\n${lines.join("")}\r\n`, "latin1");
+    if (!(head.status > 101 && head.status < 200)) {
+      throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, `${head.status} is no status of a 1xx`);
+    }
+    this.#response.socket?.write(headText(head.status, head.reason, toRawHeaders(head.headers)), "latin1");
   }
 
-  #writeHead(head: ResponseHead): void {
-    const timing = serverTiming(head.timings, this.#in.startedAt);
+  #writeHead(head: ResponseHead | undefined): void {
+    const { status, reason, headers } = answerOf(head, this.#in.head);
+    const timing = serverTiming(head?.timings ?? [], this.#in.startedAt);
     this.#response.sendDate = false;
-    this.#response.writeHead(head.status, head.reason, [...toRawHeaders(head.headers), ...timing]);
+    this.#response.strictContentLength = true; // more than was announced would be read as an answer of its own
+    this.#response.writeHead(status, reason, [...headers, ...timing]);
   }
 
   #writeWhole(whole: WholeResponse): void {
-    if (whole.head) this.#writeHead(whole.head);
+    this.#writeHead(whole.head);
     this.#finish(whole.body, whole.trailers);
   }
 
@@ -161,11 +167,14 @@ export class InboundHttp {
 
   /** The answer is out, or the client is gone: either way nobody reads this exchange any more. */
   #onResponseClosed(): void {
+    this.#in.request.resume(); // what the client still sends is read and thrown away, so that its next request can come
     if (this.#released) return;
     const sentence = this.#response.writableFinished ? "answered before the request had ended" : "the client went away";
     this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, sentence));
   }
 }
+
+const NOTHING = new Uint8Array();
 
 function hasNoBody(request: IncomingMessage): boolean {
   const length = request.headers["content-length"];

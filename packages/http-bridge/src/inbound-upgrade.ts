@@ -2,8 +2,9 @@ import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { decodeResponse, ErrorCode, FairleadError, Hop, type Lane, type ResponseHead } from "@fairlead/protocol";
 import { BodyFramer, OffsetCheck } from "./bodies.ts";
-import { toRawHeaders } from "./headers.ts";
+import { headText } from "./headers.ts";
 import type { InboundRequest } from "./inbound-http.ts";
+import { answerOf } from "./response-head.ts";
 import { SpdyFault } from "./spdy-fault.ts";
 import { explainLoss, sendStatus, sentence } from "./status.ts";
 import { serverTiming } from "./timings.ts";
@@ -47,6 +48,7 @@ export class InboundUpgrade {
       },
       closed: (error) => this.#fail(error ?? lost()),
     });
+    if (this.#lane.closed) return this.#fail(lost());
     this.#socket.on("drain", () => this.#lane.resume());
     this.#socket.on("error", () => {}); // "close" follows and tells
     this.#socket.on("close", () => this.#onSocketClosed());
@@ -63,7 +65,7 @@ export class InboundUpgrade {
       case "end":
         return this.#end(this.#offsets.accept(frame.value));
       case "whole":
-        if (frame.value.head) this.#refused(frame.value.head);
+        this.#refused(frame.value.head);
         return this.#end(frame.value.body);
       case "error":
         return this.#fail(FairleadError.fromMessage(frame.value));
@@ -76,11 +78,11 @@ export class InboundUpgrade {
 
   /** 101: from here on both sides speak the other protocol. */
   #switch(head: ResponseHead): void {
-    this.#state = "upgraded";
-    const raw = ["Connection", "Upgrade", "Upgrade", head.upgrade, ...toRawHeaders(head.headers)];
+    const { reason, headers } = answerOf(head, this.#in.head, true);
+    const raw = ["Connection", "Upgrade", "Upgrade", head.upgrade, ...headers];
     raw.push(...serverTiming(head.timings, this.#in.startedAt));
-    const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
-    this.#socket.write(`HTTP/1.1 101 ${head.reason || "Switching Protocols"}\r\n${lines.join("")}\r\n`, "latin1");
+    this.#socket.write(headText(101, reason || "Switching Protocols", raw), "latin1");
+    this.#state = "upgraded";
     this.#socket.on("data", (chunk: Buffer) => {
       if (!this.#framer.data(chunk)) this.#socket.pause();
     });
@@ -90,17 +92,18 @@ export class InboundUpgrade {
     this.#socket.resume();
   }
 
-  #refused(head: ResponseHead): void {
+  #refused(head: ResponseHead | undefined): void {
+    const { status, reason, headers } = answerOf(head, this.#in.head);
     const answer = plainAnswer(this.#in.request, this.#socket);
     answer.sendDate = false;
-    answer.writeHead(head.status, head.reason, toRawHeaders(head.headers));
+    answer.writeHead(status, reason, headers);
     this.#answer = answer;
     this.#state = "answered";
     this.#framer.end(); // the request had no body: with this the lane is free again
   }
 
   #write(bytes: Uint8Array): void {
-    const passed = this.#spdy ? this.#spdy.pass(bytes) : bytes;
+    const passed = this.#spdy && this.#state === "upgraded" ? this.#spdy.pass(bytes) : bytes;
     if (!(this.#answer ?? this.#socket).write(passed)) this.#lane.pause();
   }
 

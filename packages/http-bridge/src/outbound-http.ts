@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   FairleadError,
   failExchange,
+  type Header,
   Hop,
   type Lane,
   MAX_FRAME_DATA_BYTES,
@@ -50,10 +51,14 @@ export class OutboundHttp implements Outbound {
     this.#requestEnded = whole !== undefined;
     this.#framer = new BodyFramer((frame) => lane.sendResponse(frame));
     this.#length = new BodyLength(head.headers);
-    const framing = whole ? BodyLength.ofWhole(head.method, whole.body.length) : this.#length.framing;
-    this.#request = this.#open(framing);
-    if (whole) this.#request.end(whole.body);
-    else this.#request.flushHeaders();
+    if (whole) {
+      this.#length.count(whole.body.length);
+      this.#length.finish();
+    }
+    const known = whole && whole.trailers.length === 0; // only a chunked body can have trailers
+    this.#request = this.#open(known ? BodyLength.ofWhole(head.method, whole.body.length) : this.#length.framing);
+    if (whole) this.#end(whole.body, whole.trailers);
+    else this.#request.write(NOTHING); // flushHeaders would write bytes above 0x7f as UTF-8
   }
 
   #open(framing: string[]): ClientRequest {
@@ -66,6 +71,7 @@ export class OutboundHttp implements Outbound {
       headers: [...headers, ...framing],
       maxHeaderSize: MAX_HEAD_BYTES,
     });
+    request.maxHeadersCount = 0; // the limit is in bytes; node would drop headers beyond a count
     const connecting = followConnecting(request);
     request.on("information", (info) => {
       const value = responseHead(this.#head, info.statusCode, info.statusMessage, info.rawHeaders);
@@ -73,7 +79,10 @@ export class OutboundHttp implements Outbound {
     });
     request.on("response", (response) => this.#onResponse(response));
     request.on("drain", () => this.#lane.resume());
-    request.on("close", () => this.#lane.resume()); // a closed request never drains
+    request.on("close", () => {
+      if (!this.#over) this.#lane.resume(); // a closed request never drains
+      if (!this.#response) this.#fail(apiserverError(new Error("closed without an answer"), connecting.made));
+    });
     request.on("error", (error) => this.#fail(apiserverError(error, connecting.made)));
     return request;
   }
@@ -83,16 +92,21 @@ export class OutboundHttp implements Outbound {
     try {
       const bytes = this.#offsets.accept(frame.value);
       this.#length.count(bytes.length);
-      if (bytes.length > 0 && !this.#request.write(bytes)) this.#lane.pause();
-      if (frame.case === "data") return;
+      if (frame.case === "data") {
+        if (!this.#request.write(bytes)) this.#lane.pause();
+        return;
+      }
       this.#length.finish();
       this.#requestEnded = true;
-      const trailers = toRawHeaders(frame.value.trailers);
-      if (trailers.length > 0) this.#request.addTrailers(asPairs(trailers));
-      this.#request.end();
+      this.#end(bytes, frame.value.trailers);
     } catch (error) {
       this.#fail(FairleadError.from(error, Hop.IDENTITY_PROXY));
     }
+  }
+
+  #end(last: Uint8Array, trailers: Header[]): void {
+    if (trailers.length > 0) this.#request.addTrailers(asPairs(toRawHeaders(trailers)));
+    this.#request.end(last);
   }
 
   drained(): void {
@@ -172,6 +186,8 @@ export class OutboundHttp implements Outbound {
     failExchange(this.#lane, error);
   }
 }
+
+const NOTHING = new Uint8Array();
 
 function asPairs(raw: string[]): [string, string][] {
   return raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));

@@ -43,7 +43,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
     const early = waiting ?? [];
     waiting = undefined;
     lane.resume();
-    for (const body of early) current.body(body);
+    for (const body of early) current?.body(body);
   };
   lane.start({
     frame: (_field, message) => {
@@ -53,6 +53,8 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
         waiting = [];
         open(frame).catch((error: unknown) => {
           waiting = undefined;
+          current?.cancel();
+          current = undefined;
           lane.resume();
           failExchange(lane, FairleadError.from(error, Hop.IDENTITY_PROXY));
         });

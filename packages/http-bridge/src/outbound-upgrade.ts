@@ -57,6 +57,7 @@ export class OutboundUpgrade implements Outbound {
       headers: [...headers, "Connection", "Upgrade", "Upgrade", this.#head.upgrade],
       maxHeaderSize: MAX_HEAD_BYTES,
     });
+    request.maxHeadersCount = 0;
     const connecting = followConnecting(request);
     request.on("upgrade", (response, socket, first) => this.#onUpgrade(response, socket as Socket, first));
     request.on("response", (response) => this.#onRefused(response));
@@ -66,6 +67,14 @@ export class OutboundUpgrade implements Outbound {
 
   body(frame: BodyFrame): void {
     if (this.#over) return;
+    try {
+      this.#passOn(frame);
+    } catch (error) {
+      this.#fail(FairleadError.from(error, Hop.IDENTITY_PROXY));
+    }
+  }
+
+  #passOn(frame: BodyFrame): void {
     const bytes = this.#offsets.accept(frame.value);
     if (!this.#socket) {
       // Written before the 101, these bytes would be read as a request of their own.
@@ -126,7 +135,7 @@ export class OutboundUpgrade implements Outbound {
     });
     source.on("error", (error: Error) => this.#fail(apiserverError(error, true)));
     source.on("close", () => {
-      this.#lane.resume();
+      if (!this.#over) this.#lane.resume(); // a closed socket never drains
       if (!this.#ended) this.#fail(apiserverError(new Error("closed without an end"), true));
     });
   }

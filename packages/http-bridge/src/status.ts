@@ -1,5 +1,13 @@
 import type { ServerResponse } from "node:http";
-import { ErrorCode, errorCodeName, errorMapping, FairleadError, Hop, hopName } from "@fairlead/protocol";
+import {
+  ErrorCode,
+  errorCodeName,
+  errorMapping,
+  FairleadError,
+  Hop,
+  hopName,
+  MAX_STATUS_BYTES,
+} from "@fairlead/protocol";
 
 /**
  * Tells our own answers from the cluster's: the error's code and the hop that failed, such as
@@ -13,15 +21,31 @@ export const ERROR_HEADER = "Fairlead-Error";
  */
 export function statusBody(error: FairleadError): string {
   const { http, reason } = errorMapping(error.code);
-  return JSON.stringify({
-    kind: "Status",
-    apiVersion: "v1",
-    metadata: {},
-    status: "Failure",
-    message: sentence(error),
-    reason,
-    code: http,
-  });
+  const withMessage = (message: string): string =>
+    JSON.stringify({
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message,
+      reason,
+      code: http,
+    });
+  const room = MAX_STATUS_BYTES - 1 - Buffer.byteLength(withMessage(""));
+  return withMessage(cutToJsonBytes(sentence(error), room));
+}
+
+/** JSON writes a quote in two bytes and a control character in six, so that a sentence may outgrow its own limit. */
+function cutToJsonBytes(text: string, most: number): string {
+  const bytesOf = (part: string): number => Buffer.byteLength(JSON.stringify(part)) - 2;
+  if (bytesOf(text) <= most) return text;
+  let [kept, left] = ["", most - bytesOf("…")];
+  for (const character of text) {
+    left -= bytesOf(character);
+    if (left < 0) break;
+    kept += character;
+  }
+  return `${kept}…`;
 }
 
 /** The sentence that a person reads: the hop, what failed, what to do. */

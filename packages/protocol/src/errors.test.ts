@@ -56,6 +56,18 @@ describe("an error", () => {
     expect(FairleadError.from(error, Hop.AGENT)).toBe(error);
   });
 
+  it("of this type that a library has wrapped is taken out", () => {
+    const error = new FairleadError(ErrorCode.UNREACHABLE, Hop.RELAY, "no");
+    expect(FairleadError.from(new Error("fetch failed", { cause: error }), Hop.CLIENT_PROXY)).toBe(error);
+  });
+
+  it("of this type that names no hop gets the one that took it in", () => {
+    const error = new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.UNSPECIFIED, "odd", { retryAfterSeconds: 2 });
+    const { code, message, retryAfterSeconds } = error;
+    const taken = FairleadError.from(error, Hop.AGENT);
+    expect(taken).toMatchObject({ code, message, retryAfterSeconds, hop: Hop.AGENT, cause: error });
+  });
+
   it.each([
     [new TypeError("x is not a function"), "identity proxy failed: x is not a function"],
     ["a string", "identity proxy failed: a string"],

@@ -35,10 +35,15 @@ export class FairleadError extends Error {
    * INTERNAL at `hop`.
    */
   static from(error: unknown, hop: Hop): FairleadError {
-    if (error instanceof FairleadError) return error;
+    if (error instanceof FairleadError) return error.hop === Hop.UNSPECIFIED ? error.#of(hop) : error;
     if (error instanceof Error && error.cause instanceof FairleadError) return error.cause;
     const reason = error instanceof Error ? error.message : String(error);
     return new FairleadError(ErrorCode.INTERNAL, hop, `${hopName(hop)} failed: ${reason}`, { cause: error });
+  }
+
+  #of(hop: Hop): FairleadError {
+    const { code, message, retryAfterSeconds } = this;
+    return new FairleadError(code, hop, message, { retryAfterSeconds, cause: this });
   }
 
   /** Reads an error that came over the wire. */

@@ -141,6 +141,24 @@ describe("a gRPC call's server end, with a stock client", () => {
     }
   });
 
+  it("survives a reset right behind an answer, when the client has ended its direction", async () => {
+    const { call, server, record, status: ended } = await stockCall();
+    record.ended = () => {
+      server.send(Buffer.from("too late"));
+      server.reset(gone); // node 24 went into an endless loop here
+    };
+    server.start(record);
+    call.end();
+    expect(await record.closes.take()).toBe(gone);
+    await ended;
+    const next = await stockCall();
+    next.server.start(next.record);
+    next.call.end();
+    await next.record.ends.take();
+    next.server.end();
+    expect((await next.status).code).toBe(status.OK);
+  });
+
   it("survives its end and its reset in the same turn", async () => {
     for (let i = 0; i < 20; i++) {
       const { server, record, status: ended, call } = await stockCall();

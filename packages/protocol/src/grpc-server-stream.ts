@@ -6,6 +6,9 @@ import { GrpcMessageReader, withGrpcPrefix } from "./grpc-framing.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
 
+/** How long a message may stay incomplete without another byte of it, in milliseconds. */
+const COMPLETION_MS = 10_000;
+
 /**
  * The server's end of a bidirectional gRPC call, straight on an http2 stream of node's: gRPC's five-byte framing and
  * its trailers, nothing else. Every stock gRPC client can be the other end.
@@ -22,6 +25,7 @@ export class GrpcServerStream implements MessageStream {
   #peerEnded = false;
   #ended = false;
   #closed = false;
+  #completion: NodeJS.Timeout | undefined;
   #status: { code: number; message: string } = { code: 0, message: "" };
 
   constructor(stream: ServerHttp2Stream, peerHop: Hop) {
@@ -83,11 +87,19 @@ export class GrpcServerStream implements MessageStream {
   #read(chunk: Buffer): void {
     if (this.#closed) return;
     const messages = this.#reader.read(chunk);
+    this.#expectCompletion();
     if (typeof messages === "string") return this.#violation(`a message is ${messages}`);
     for (const message of messages) {
       if (this.#closed) return;
       this.#events?.message(message);
     }
+  }
+
+  /** A message that has begun holds memory: it has to be complete within a time. */
+  #expectCompletion(): void {
+    clearTimeout(this.#completion);
+    if (!this.#reader.incomplete) return;
+    this.#completion = setTimeout(() => this.#violation("a message was not completed in time"), COMPLETION_MS);
   }
 
   #onEnd(): void {
@@ -116,6 +128,7 @@ export class GrpcServerStream implements MessageStream {
   #close(error?: FairleadError): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#completion);
     this.#events?.closed(error);
   }
 

@@ -70,6 +70,9 @@ const response = (frame: ResponseFrame["frame"]): Uint8Array =>
 const decoded = async (record: LaneRecord): Promise<ResponseFrame["frame"]> =>
   fromBinary(ResponseFrameSchema, (await record.frames.take()).message).frame;
 
+/** grpc-js ends its direction before it resets the call; which of the two the server sees first is a race. */
+const GONE = [ErrorCode.CANCELLED, ErrorCode.CONNECTION_LOST];
+
 const reset = new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, "the client went away");
 
 describe("a splice", () => {
@@ -270,7 +273,7 @@ describe("a splice that loses the requester's side", () => {
     requester.sendMessage(requestMessage("head"));
     await served.frames.take();
     requester.reset(reset);
-    expect(await served.closes.take()).toMatchObject({ code: ErrorCode.CANCELLED });
+    expect(GONE).toContain((await served.closes.take())?.code);
     expect(server.closed).toBe(true);
     expect(await told.closes.take()).toBeInstanceOf(FairleadError);
   });
@@ -292,7 +295,7 @@ describe("a splice that loses the requester's side", () => {
       server.sendMessage(response(dataOf(ResponseFrameSchema)));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    expect(await served.closes.take()).toMatchObject({ code: ErrorCode.CANCELLED });
+    expect(GONE).toContain((await served.closes.take())?.code);
   });
 });
 

@@ -49,7 +49,7 @@ await runService("agent", { private: options.private, graceMs: options.grace * 1
   const agent = new Agent({
     relay: tlsPeer(options.relay, { ca: options.relayCa }),
     identityProxy: identityProxyPeer(options, beside?.address ?? options.identityProxy),
-    agentToken: () => readFileSync(options.tokenFile, "utf8").trim(),
+    agentToken: () => readToken(options.tokenFile),
     version: VERSION,
     log,
   });
@@ -71,6 +71,13 @@ await runService("agent", { private: options.private, graceMs: options.grace * 1
     },
   };
 });
+
+/** @throws Error that never has a part of the token in it */
+function readToken(file: string): string {
+  const token = readFileSync(file, "utf8").trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new Error(`what is in ${file} is not an agent's token`);
+  return token;
+}
 
 function besideIdentityProxy({ kubeconfig, authentication, identityProxy, context }: Options) {
   if (kubeconfig === undefined) return undefined;

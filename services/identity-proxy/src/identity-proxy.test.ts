@@ -99,18 +99,17 @@ describe("a request through the identity proxy", () => {
     expect(valuesOf(cluster.seen[0], "impersonate-group")).toEqual(groups);
   });
 
-  it.each([
-    ["of its length", ["Content-Length", "11"]],
-    ["of another length than it has", ["Content-Length", "5"]],
-  ] as [string, ...[string, string][]][])(
-    "with a whole body %s has one Content-Length, the body's own",
-    async (_what, ...lines) => {
-      await requester.exchange({ ...asJane(...lines), method: "POST" }, "hello world");
-      expect(valuesOf(cluster.seen[0], "content-length")).toEqual(["11"]);
-      expect(valuesOf(cluster.seen[0], "transfer-encoding")).toEqual([]);
-      expect(cluster.seen[0]?.body).toBe("hello world");
-    },
-  );
+  it("with a whole body has one Content-Length, the body's own", async () => {
+    await requester.exchange({ ...asJane(["Content-Length", "11"]), method: "POST" }, "hello world");
+    expect(valuesOf(cluster.seen[0], "content-length")).toEqual(["11"]);
+    expect(valuesOf(cluster.seen[0], "transfer-encoding")).toEqual([]);
+    expect(cluster.seen[0]?.body).toBe("hello world");
+  });
+
+  it("with a Content-Length that is not its body's never reaches the apiserver", async () => {
+    await requester.exchange({ ...asJane(["Content-Length", "5"]), method: "POST" }, "hello world");
+    expect(cluster.seen).toEqual([]);
+  });
 
   it("cannot smuggle a second one behind a body that is longer than its Content-Length", async () => {
     requester.begin({ ...asJane(["Content-Length", "5"]), method: "POST" });

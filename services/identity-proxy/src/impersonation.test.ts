@@ -100,7 +100,7 @@ describe("a header of the caller's", () => {
       ["User-Agent", "kubectl/v1.36.3 (linux/amd64)"],
       ["warning", '299 - "a, b"'],
       ["Warning", '299 - "c"'],
-      ["X-Größe", "é"],
+      ["X-Size", "é"],
       ["Impersonation", "no prefix of ours"],
       ["X-Remoteness", "likewise"],
     ];

@@ -77,10 +77,11 @@ describe("the identity proxy's account is accepted", () => {
     await expect(check()).resolves.toBeUndefined();
   });
 
-  it("and is asked about as itself, once", async () => {
+  it("and is asked about as itself, once in each namespace", async () => {
     grant([IMPERSONATE]);
     await check();
-    expect(fixture.seen).toHaveLength(1);
+    const asked = fixture.seen.map(({ body }) => JSON.parse(body).spec.namespace);
+    expect(asked).toEqual(["default", "kube-system"]);
     const [seen] = fixture.seen;
     expect(seen).toMatchObject({ method: "POST", url: "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews" });
     expect(valuesOf(seen, "authorization")).toEqual(["Bearer own-token-1f2e"]);

@@ -25,6 +25,9 @@ interface PathRule {
   nonResourceURLs?: string[];
 }
 
+/** Where the account's rights are asked for: a RoleBinding may give rights in one namespace alone. */
+const NAMESPACES = ["default", "kube-system"];
+
 /**
  * Checks that this process's own account can do nothing but impersonate: a request that lost its impersonation
  * headers is then refused by the apiserver instead of carried out with the account's rights.
@@ -32,10 +35,14 @@ interface PathRule {
  * @throws FairleadError ACCESS_DENIED naming the right that is too much; UNREACHABLE if the apiserver cannot be asked
  */
 export async function checkLeastPrivilege(apiserver: Apiserver): Promise<void> {
+  for (const namespace of NAMESPACES) await checkIn(namespace, apiserver);
+}
+
+async function checkIn(namespace: string, apiserver: Apiserver): Promise<void> {
   const review = await post(apiserver, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {
     apiVersion: "authorization.k8s.io/v1",
     kind: "SelfSubjectRulesReview",
-    spec: { namespace: "kube-system" },
+    spec: { namespace },
   });
   const { resourceRules, nonResourceRules } = Object(Object(review).status);
   if (!Array.isArray(resourceRules) || !Array.isArray(nonResourceRules)) {

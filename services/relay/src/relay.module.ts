@@ -16,6 +16,9 @@ import { callerInterceptor } from "./rpc/caller.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
 import { openStore, type Store } from "./store/store.ts";
 
+/** Longest message of a unary call. */
+const MAX_CALL_BYTES = 64 * 1024;
+
 /** Names of what is no class of its own. */
 export const STORE = Symbol("store");
 export const RPC_HANDLER = Symbol("rpc handler");
@@ -70,6 +73,7 @@ export class RelayModule {
             access: AccessServiceHandler,
           ) =>
             connectNodeAdapter({
+              readMaxBytes: MAX_CALL_BYTES, // read before the caller is known
               interceptors: [callerInterceptor(admission)],
               routes: (router) =>
                 router

@@ -38,7 +38,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
       ...access.counts,
     }),
     stop: async (graceMs) => {
-      for (const attachment of attachments.all()) attachment.drain();
+      attachments.drain();
       await drain(port, access, graceMs);
       await app.close();
       await app.get<Store>(STORE).destroy();
@@ -50,9 +50,16 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
 function requestHandler(rpc: RequestHandler, adapter: FastifyAdapter): RequestHandler {
   const fastify = adapter.getInstance();
   return (request, response) => {
-    if (request.url?.startsWith("/fairlead.")) return rpc(request, response);
-    // Fastify's types know one protocol an instance; its routing takes both kinds of requests.
-    fastify.routing(request as IncomingMessage, response as ServerResponse);
+    try {
+      if (request.url === undefined) throw new TypeError("a request without a path");
+      if (request.url.startsWith("/fairlead.")) rpc(request, response);
+      // Fastify's types know one protocol an instance; its routing takes both kinds of requests.
+      else fastify.routing(request as IncomingMessage, response as ServerResponse);
+    } catch {
+      // connect-node and find-my-way throw for an authority or a path that is no URL
+      response.statusCode = 400;
+      response.end();
+    }
   };
 }
 
@@ -72,6 +79,6 @@ async function drain(port: PublicPort, access: AccessServiceHandler, graceMs: nu
   do {
     access.endIdle();
     await new Promise((resolve) => setTimeout(resolve, 50));
-  } while (access.counts.exchanges > 0 && Date.now() < deadline);
+  } while (access.busyLanes > 0 && Date.now() < deadline);
   port.destroy();
 }

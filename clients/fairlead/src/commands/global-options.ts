@@ -1,4 +1,5 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { refuseUnverifiedTls } from "@fairlead/service";
 import { type Command, Option } from "commander";
 import type { OutputFormat } from "../output.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
@@ -27,6 +28,7 @@ export function addRelayOptions(program: Command): Command {
 
 /** Connects to the relay that the options name. @throws FairleadError if they name none */
 export function relayOf({ relay, relayCa, tokenFile }: RelayOptions): RelayConnection {
+  refuseUnverifiedTls();
   if (relay === undefined) {
     const sentence = "which relay? give --relay https://HOST:PORT or set FAIRLEAD_RELAY";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);

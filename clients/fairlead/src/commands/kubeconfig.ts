@@ -30,7 +30,7 @@ export interface ClusterAccess {
  */
 export async function clusterAccess(relay: RelayConnection, cluster: string, port?: number): Promise<ClusterAccess> {
   const { contextName, namespace } = await relay.clusters.getKubeconfig({ cluster });
-  if (!contextName.startsWith(CONTEXT_PREFIX)) {
+  if (contextName !== CONTEXT_PREFIX + cluster) {
     const sentence = `it names the context ${contextName}, which may be another's in your kubeconfig; it was not written`;
     throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, sentence);
   }

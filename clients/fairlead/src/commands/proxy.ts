@@ -1,4 +1,4 @@
-import { openPrivatePort, refuseUnverifiedTls, whenParentIsGone } from "@fairlead/service";
+import { openPrivatePort, whenParentIsGone } from "@fairlead/service";
 import { Command, InvalidArgumentError } from "commander";
 import { printJson, tell } from "../output.ts";
 import { LanePool } from "../proxy/lane-pool.ts";
@@ -32,7 +32,6 @@ Examples:
 
 async function runProxy(cluster: string, _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<ProxyOptions>();
-  refuseUnverifiedTls();
   const relay = relayOf(options);
   const { entries, identity } = await clusterAccess(relay, cluster, options.port);
   const pool = new LanePool(relay.url, relay.openLanes);

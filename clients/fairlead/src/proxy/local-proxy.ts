@@ -37,6 +37,9 @@ const HEAD_TIMEOUT_MS = 60_000;
 /** How long a kept connection may idle, in milliseconds: longer than client-go's 90 s, so that it is never closed under a request. */
 const KEEP_ALIVE_MS = 120_000;
 
+/** How long what a refused client still sends is thrown away, in milliseconds: a reset would take our answer from it. */
+const LINGER_MS = 2_000;
+
 /** The HTTPS server on loopback that kubectl talks to. */
 export class LocalProxy {
   readonly #cluster: string;
@@ -45,6 +48,8 @@ export class LocalProxy {
   readonly #token: TokenSource;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Answers that are not out yet, by connection. */
+  readonly #answering = new WeakMap<Socket, number>();
 
   /**
    * @param cluster the cluster that it is for
@@ -97,7 +102,12 @@ export class LocalProxy {
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedAt = performance.now();
     const gone = new AbortController();
-    response.once("close", () => gone.abort());
+    const { socket } = request;
+    this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1);
+    response.once("close", () => {
+      this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1);
+      gone.abort();
+    });
     try {
       const head = this.#headOf(request, "");
       const lane = await this.#pool.take(gone.signal);
@@ -114,6 +124,8 @@ export class LocalProxy {
     const gone = new AbortController();
     socket.once("close", () => gone.abort());
     socket.on("error", () => {}); // "close" follows
+    // Sent behind a request that is not answered yet: the connection has no place for two answers at once.
+    if ((this.#answering.get(socket) ?? 0) > 0) return void socket.destroy();
     try {
       const head = this.#headOf(request, request.headers.upgrade ?? "");
       const taken = await this.#pool.take(gone.signal);
@@ -151,6 +163,7 @@ export class LocalProxy {
 
 /** Answers what node's parser refused, with a Status where it can. */
 function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.writableEnded) return; // more of what was refused already
   if (!socket.writable) return void socket.destroy();
   const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
   const fault = tooLarge
@@ -169,4 +182,5 @@ function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
     "Connection: close",
   ];
   socket.end(`HTTP/1.1 ${line}\r\n${headers.join("\r\n")}\r\n\r\n${body}`);
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

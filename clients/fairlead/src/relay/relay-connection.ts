@@ -73,8 +73,9 @@ function misuse(sentence: string, cause?: unknown): FairleadError {
   return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
 }
 
+/** Async also because connect clears a call's deadline only for a rejection: a throw would keep the process for 5 s. */
 function authorize(token: TokenSource): Interceptor {
-  return (next) => (request) => {
+  return (next) => async (request) => {
     request.header.set("authorization", `Bearer ${token()}`);
     return next(request);
   };

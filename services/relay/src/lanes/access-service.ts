@@ -62,6 +62,11 @@ export class AccessServiceHandler {
     }
   }
 
+  /** How many lanes have an exchange, be it one that still waits for its agent. */
+  get busyLanes(): number {
+    return [...this.#lanes].filter((lane) => lane.inExchange).length;
+  }
+
   /** Ends the lanes that have no exchange, so that clients open theirs elsewhere. */
   endIdle(): void {
     for (const lane of this.#lanes) if (!lane.inExchange) lane.end();
@@ -91,7 +96,7 @@ export class AccessServiceHandler {
     const head = requestHeadOf(decodeRequest(message), Hop.CLIENT_PROXY);
     const subject = await this.#admission.authenticate(credentialOf(head));
     const cluster = this.#admission.admit(subject, head.cluster).name;
-    const taken = await this.#attachments.take(cluster, gone);
+    const taken = await this.#takeLane(cluster, gone);
     if (lane.closed) return this.#attachments.offer(taken);
     try {
       this.#admission.admit(subject, cluster); // what let it in may have gone while it waited
@@ -103,6 +108,14 @@ export class AccessServiceHandler {
     const passRequest = this.#join(lane, taken, subject);
     for (const frame of early) passRequest(frame, receivedAt);
     lane.resume();
+  }
+
+  /** A lane that closed between being chosen and being taken is passed over: nothing was sent on it. */
+  async #takeLane(cluster: string, gone: AbortSignal): Promise<TakenLane> {
+    for (;;) {
+      const taken = await this.#attachments.take(cluster, gone);
+      if (!taken.lane.closed) return taken;
+    }
   }
 
   #join(lane: Lane, taken: TakenLane, subject: Subject): (message: Uint8Array, receivedAt: number) => void {

@@ -346,7 +346,8 @@ describe("an attachment", () => {
 
   it("is forgotten when its agent leaves, and another of the cluster stays", () => {
     const [first, second] = [new FakeAgent(), new FakeAgent()];
-    expect(attachments.of(CLUSTER)).toEqual([first.attachment, second.attachment]);
+    // The newest comes first: of two, the older one may be dead without a word.
+    expect(attachments.of(CLUSTER)).toEqual([second.attachment, first.attachment]);
     first.leave();
     expect(attachments.of(CLUSTER)).toEqual([second.attachment]);
     expect(attachments.all()).toEqual([second.attachment]);

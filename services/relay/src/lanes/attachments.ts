@@ -23,6 +23,7 @@ export class Attachments {
   readonly #waiting = new Map<string, Waiting[]>();
   /** For clusters whose agent is away. */
   readonly #patience = new Map<string, Patience>();
+  #draining = false;
 
   /** The attachments of a cluster. */
   of(cluster: string): readonly Attachment[] {
@@ -47,7 +48,7 @@ export class Attachments {
     const { cluster, sessionId } = attachment;
     this.#bySession.set(sessionId.toString("hex"), attachment);
     this.#patience.delete(cluster);
-    this.#byCluster.set(cluster, [...this.of(cluster), attachment]);
+    this.#byCluster.set(cluster, [attachment, ...this.of(cluster)]); // the newest is surest to live
     attachment.demand((this.#waiting.get(cluster)?.length ?? 0) - IDLE_LANES);
   }
 
@@ -60,12 +61,19 @@ export class Attachments {
     else this.#byCluster.delete(cluster);
   }
 
+  /** The relay is stopping: agents are told to attach elsewhere, and what waits for a lane is refused. */
+  drain(): void {
+    this.#draining = true;
+    for (const attachment of this.all()) attachment.drain();
+    for (const queue of this.#waiting.values()) for (const waiting of queue.splice(0)) waiting.reject(draining());
+  }
+
   /** A lane is free: it serves the exchange that has waited longest, or is kept. */
   offer({ lane, attachment }: TakenLane): void {
     attachment.keep(lane);
-    const next = attachment.accepts ? this.#waiting.get(attachment.cluster)?.shift() : undefined;
-    const taken = next && attachment.take();
-    if (next && taken) next.resolve({ lane: taken, attachment });
+    const queue = this.#waiting.get(attachment.cluster) ?? [];
+    const taken = attachment.accepts && queue.length > 0 ? attachment.take() : undefined;
+    if (taken) queue.shift()?.resolve({ lane: taken, attachment });
   }
 
   /**
@@ -75,6 +83,7 @@ export class Attachments {
    * @throws FairleadError AGENT_NOT_CONNECTED, TIMED_OUT, LIMIT_EXCEEDED, or what the agent says is wrong with it
    */
   async take(cluster: string, signal: AbortSignal): Promise<TakenLane> {
+    if (this.#draining) throw draining();
     const agents = this.of(cluster).filter((attachment) => attachment.accepts);
     for (const attachment of agents) {
       const lane = attachment.take();
@@ -138,6 +147,10 @@ export class Attachments {
 
 function clientGone(): FairleadError {
   return new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away");
+}
+
+function draining(): FairleadError {
+  return new FairleadError(ErrorCode.DRAINING, Hop.RELAY, "the relay is stopping; try again in a moment");
 }
 
 function tooManyWaiting(cluster: string): FairleadError {

@@ -1,4 +1,4 @@
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import {
   type AgentFrame,
   AgentFrameSchema,
@@ -34,7 +34,14 @@ export class TunnelServiceHandler {
   }
 
   /** `TunnelService.Attach`. @param token the bearer token of the call's metadata */
-  async attach(stream: ServerHttp2Stream, token: string | undefined): Promise<void> {
+  attach(stream: ServerHttp2Stream, token: string | undefined): void {
+    this.#attach(stream, token).catch((error: unknown) => {
+      this.#log.error({ err: error }, "an agent cannot be taken in");
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    });
+  }
+
+  async #attach(stream: ServerHttp2Stream, token: string | undefined): Promise<void> {
     const call = new GrpcServerStream(stream, Hop.AGENT);
     const control = new FrameStream(call, RelayFrameSchema, AgentFrameSchema, Hop.AGENT);
     const name = token === undefined ? undefined : await this.#clusters.ofAgent(token);

@@ -54,7 +54,7 @@ export class PublicPort {
       [methodPath(AccessService.method.exchange)]: (stream) => access.exchange(stream),
       [methodPath(TunnelService.method.serve)]: (stream) => tunnel.serve(stream),
       [methodPath(TunnelService.method.attach)]: (stream, headers) =>
-        void tunnel.attach(stream, bearerToken(headers.authorization)),
+        tunnel.attach(stream, bearerToken(headers.authorization)),
     };
     this.server.on("session", (session) => this.#onSession(session));
     this.server.on("request", handle); // HTTP/1.1

@@ -1,0 +1,434 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CertificateAuthority } from "@fairlead/certificates";
+import { ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { parse } from "yaml";
+import { RelayFixture } from "./relay-fixture.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const FLAGS = [
+  "--experimental-transform-types",
+  "--disable-warning=ExperimentalWarning",
+  "--conditions=@fairlead/source",
+];
+const TOKEN = "callers.canary-7f3a.token";
+
+let folder: string;
+let relay: RelayFixture;
+let seen: { call: string; authorization: string | null; message: unknown }[];
+let contextName: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+  const authority = await CertificateAuthority.create("test relays", 1);
+  await writeFile(join(folder, "ca.crt"), authority.pem);
+  await writeFile(join(folder, "token"), `${TOKEN}\n`);
+  const note = (call: string, answer: (message: { name?: string }) => object) => {
+    return (message: object, context: { requestHeader: Headers }) => {
+      seen.push({ call, authorization: context.requestHeader.get("authorization"), message });
+      return answer(message);
+    };
+  };
+  const cluster = { name: "prod", labels: { env: "prod" }, connected: true, agentVersion: "0.1.0" };
+  relay = new RelayFixture(await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 }), {
+    clusters: {
+      listClusters: note("listClusters", () => ({ clusters: [cluster] })),
+      getKubeconfig: note("getKubeconfig", () => ({ cluster, contextName, namespace: "team-a" })),
+      createCluster: note("createCluster", ({ name = "" }) => {
+        if (name === "taken")
+          throw refusal(ErrorCode.ALREADY_EXISTS, Code.AlreadyExists, "there is a cluster taken already");
+        return { cluster: { ...cluster, name }, agentToken: "fla_once" };
+      }),
+      deleteCluster: note("deleteCluster", () => ({})),
+    },
+    accessRules: {
+      listAccessRules: note("listAccessRules", () => ({ accessRules: [] })),
+      createAccessRule: note("createAccessRule", () => ({})),
+      deleteAccessRule: note("deleteAccessRule", () => ({})),
+    },
+  });
+  await relay.start();
+});
+
+afterAll(async () => {
+  await relay.stop();
+  await rm(folder, { recursive: true });
+});
+
+beforeEach(() => {
+  seen = [];
+  contextName = "fairlead-prod";
+});
+
+function refusal(code: ErrorCode, grpc: Code, sentence: string): ConnectError {
+  const value = new FairleadError(code, Hop.RELAY, sentence).toMessage();
+  return new ConnectError(sentence, grpc, undefined, [{ desc: ErrorSchema, value }]);
+}
+
+/** The program as a process, from its source. Nothing of the machine's own is in its environment. */
+function start(args: string[], environment: Record<string, string> = {}) {
+  const own = { HOME: folder, XDG_STATE_HOME: join(folder, "state"), NODE_COMPILE_CACHE: join(folder, "compiled") };
+  const env = { PATH: process.env.PATH, ...own, ...environment };
+  return spawn(process.execPath, [...FLAGS, MAIN, ...args], { env });
+}
+
+interface Outcome {
+  code: number;
+  out: string;
+  told: string;
+}
+
+async function run(args: string[], environment?: Record<string, string>, input = ""): Promise<Outcome> {
+  const child = start(args, environment);
+  let [out, told] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (told += text));
+  child.stdin.end(input);
+  const [code] = await once(child, "close");
+  return { code, out, told };
+}
+
+/** What every command that talks to the relay is given. */
+const toRelay = () => [
+  "--relay",
+  relay.url.origin,
+  "--relay-ca",
+  join(folder, "ca.crt"),
+  "--token-file",
+  join(folder, "token"),
+];
+
+describe("--help", () => {
+  const commands = [
+    [],
+    ["proxy"],
+    ["clusters"],
+    ["clusters", "create"],
+    ["clusters", "delete"],
+    ["kubeconfig"],
+    ["rules"],
+    ["rules", "create"],
+    ["rules", "delete"],
+  ];
+
+  it("of every command has examples that are commands, and names the global options", async () => {
+    const outcomes = await runAll(commands.map((command) => [...command, "--help"]));
+    for (const [i, { code, out, told }] of outcomes.entries()) {
+      const command = ["fairlead", ...(commands[i] ?? [])].join(" ");
+      expect([command, code, told]).toEqual([command, 0, ""]);
+      const [, examples = ""] = /\nExamples?:\n([\s\S]*)$/.exec(out) ?? [];
+      expect([command, examples.includes(command)]).toEqual([command, true]);
+      expect([command, /--relay <url>/.test(out)]).toEqual([command, true]);
+    }
+  });
+
+  it("lists every command that has a page", async () => {
+    const { out } = await run(["--help"]);
+    for (const [command] of commands.slice(1)) expect(out).toMatch(new RegExp(`^  ${command} `, "m"));
+  });
+});
+
+/** Runs all at once, for tests that look at one each. */
+async function runAll(commands: string[][]): Promise<Outcome[]> {
+  return Promise.all(commands.map((args) => run(args)));
+}
+
+describe("a command that is not understood", () => {
+  const mistakes: [what: string, args: string[], says: RegExp][] = [
+    ["an unknown command", ["nonsense"], /unknown command 'nonsense'/],
+    ["an unknown option", ["clusters", "--nonsense"], /unknown option '--nonsense'/],
+    ["no argument", ["proxy"], /missing required argument 'cluster'/],
+    ["one argument too many", ["kubeconfig", "a", "b"], /too many arguments/],
+    ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, json/],
+    ["a port that is none", ["proxy", "prod", "--port", "70000"], /a port is 1 to 65535/],
+    ["nothing", [], /Usage: fairlead/],
+  ];
+  let outcomes: Outcome[];
+  beforeAll(async () => {
+    outcomes = await runAll(mistakes.map(([, args]) => args));
+  });
+
+  it.each(mistakes.map(([what, , says], i) => [what, says, i] as const))(
+    "with %s exits non-zero and says so on standard error",
+    (_what, says, i) => {
+      const { code, out, told } = outcomes[i] ?? {};
+      expect(code).not.toBe(0);
+      expect(out).toBe("");
+      expect(told).toMatch(says);
+      expect(told).not.toMatch(/\n +at /); // no stack
+    },
+  );
+});
+
+describe("a command that fails", () => {
+  const failures: [what: string, args: () => string[], code: string, hop: string, says: RegExp][] = [
+    [
+      "without relay",
+      () => ["clusters"],
+      "MALFORMED_REQUEST",
+      "client proxy",
+      /give --relay https:\/\/HOST:PORT or set FAIRLEAD_RELAY/,
+    ],
+    [
+      "with a relay by http",
+      () => ["clusters", "--relay", "http://x", "--token-file", join(folder, "token")],
+      "MALFORMED_REQUEST",
+      "client proxy",
+      /give https:\/\/HOST:PORT/,
+    ],
+    [
+      "without token",
+      () => ["clusters", "--relay", relay.url.origin],
+      "TOKEN_REFUSED",
+      "client proxy",
+      /give one with --token-file FILE/,
+    ],
+    [
+      "with a token file that is missing",
+      () => ["clusters", ...toRelay().slice(0, 4), "--token-file", "/missing"],
+      "TOKEN_REFUSED",
+      "client proxy",
+      /the token file \/missing cannot be read/,
+    ],
+    [
+      "without the relay's authority",
+      () => ["clusters", "--relay", relay.url.origin, "--token-file", join(folder, "token")],
+      "UNREACHABLE",
+      "relay",
+      /--relay-ca FILE/,
+    ],
+    [
+      "with an authority that is missing",
+      () => ["clusters", "--relay", relay.url.origin, "--relay-ca", "/missing", "--token-file", join(folder, "token")],
+      "MALFORMED_REQUEST",
+      "client proxy",
+      /\/missing cannot be read/,
+    ],
+    [
+      "when nobody listens",
+      () => ["rules", "--relay", "https://127.0.0.1:1", "--token-file", join(folder, "token")],
+      "UNREACHABLE",
+      "relay",
+      /check the address, your network/,
+    ],
+    [
+      "when the relay refuses",
+      () => ["clusters", "create", "taken", ...toRelay()],
+      "ALREADY_EXISTS",
+      "relay",
+      /there is a cluster taken already/,
+    ],
+    [
+      "with a label that is none",
+      () => ["clusters", "create", "a", "--label", "env", ...toRelay()],
+      "MALFORMED_REQUEST",
+      "client proxy",
+      /env is not a label; write key=value/,
+    ],
+  ];
+
+  let outcomes: Outcome[];
+  beforeAll(async () => {
+    outcomes = await runAll(failures.map(([, args]) => [...args(), "--output", "json"]));
+  });
+
+  it.each(failures.map(([what, , code, hop, says], i) => [what, code, hop, says, i] as const))(
+    "%s exits 1 with one sentence, and tells a program the same as JSON",
+    (_what, code, hop, says, i) => {
+      const outcome = outcomes[i];
+      expect(outcome?.code).toBe(1);
+      expect(outcome?.told).toMatch(new RegExp(`^error: fairlead: ${hop}: [^\\n]+\\n$`));
+      expect(outcome?.told).toMatch(says);
+      const { error } = JSON.parse(outcome?.out ?? "");
+      expect(error).toEqual({ code, hop, message: expect.stringMatching(says) });
+      expect(JSON.stringify(outcome)).not.toContain(TOKEN);
+    },
+  );
+
+  it("exits soon: the deadline of a call that was never made does not keep it for 5 s", async () => {
+    const took = async (args: string[]) => {
+      const from = performance.now();
+      await run(args);
+      return performance.now() - from;
+    };
+    const aloneMs = await took(["--version"]);
+    const failedMs = await took(["clusters", "--relay", "https://127.0.0.1:1", "--token-file", "/missing"]);
+    expect(failedMs - aloneMs).toBeLessThan(4_000);
+  });
+
+  it("prints JSON with --output=json too, and nothing on standard output without", async () => {
+    const [json, text] = await runAll([["clusters", "--output=json"], ["clusters"]]);
+    expect(JSON.parse(json?.out ?? "")).toMatchObject({ error: { code: "MALFORMED_REQUEST" } });
+    expect([text?.code, text?.out]).toEqual([1, ""]);
+  });
+
+  it("exits 1 when certificates are not verified in its environment", async () => {
+    const { code, told } = await run(["proxy", "prod", ...toRelay()], { NODE_TLS_REJECT_UNAUTHORIZED: "0" });
+    expect(code).toBe(1);
+    expect(told).toMatch(/NODE_TLS_REJECT_UNAUTHORIZED=0 turns off all verification/);
+    expect(seen).toEqual([]);
+  });
+});
+
+describe("a command that succeeds", () => {
+  it("answers people with a table, and sends the token from the file", async () => {
+    const { code, out, told } = await run(["clusters", ...toRelay()]);
+    expect([code, told]).toEqual([0, ""]);
+    expect(out).toBe(
+      "NAME   CONNECTED   AGENT   LAST SEEN   LABELS\nprod   yes         0.1.0   never       env=prod\n",
+    );
+    expect(seen).toMatchObject([{ call: "listClusters", authorization: `Bearer ${TOKEN}` }]);
+  });
+
+  it("answers programs with JSON", async () => {
+    const { out } = await run(["clusters", "--output", "json", ...toRelay()]);
+    expect(JSON.parse(out)).toEqual([
+      { name: "prod", labels: { env: "prod" }, connected: true, agentVersion: "0.1.0" },
+    ]);
+  });
+
+  it("takes the token from standard input, or from the environment, and the rest too", async () => {
+    const [url, ca] = [relay.url.origin, join(folder, "ca.crt")];
+    const environment = { FAIRLEAD_RELAY: url, FAIRLEAD_RELAY_CA: ca };
+    const outcomes = [
+      await run(["clusters", "--token-file", "-"], environment, "of.standard.input\n"),
+      await run(["clusters"], { ...environment, FAIRLEAD_TOKEN: "of.the.environment" }),
+    ];
+    expect(outcomes.map(({ code }) => code)).toEqual([0, 0]);
+    expect(seen.map(({ authorization }) => authorization)).toEqual([
+      "Bearer of.standard.input",
+      "Bearer of.the.environment",
+    ]);
+  });
+
+  it("makes a cluster: its agent's token alone is on standard output, for a file", async () => {
+    const { code, out, told } = await run([
+      "clusters",
+      "create",
+      "new",
+      "--label",
+      "env=prod",
+      "--label",
+      "tier=",
+      ...toRelay(),
+    ]);
+    expect([code, out]).toEqual([0, "fla_once\n"]);
+    expect(told).toMatch(/keep it in a file for --token-file/);
+    expect(seen[0]?.message).toMatchObject({ name: "new", labels: { env: "prod", tier: "" } });
+  });
+
+  it("makes and removes a rule as it is told", async () => {
+    const rule = [
+      "--user",
+      "jane",
+      "--group",
+      "dev",
+      "--group",
+      "ops",
+      "--cluster",
+      "*",
+      "--cluster-label",
+      "env=prod",
+    ];
+    const outcomes = [
+      await run(["rules", "create", "developers", ...rule, ...toRelay()]),
+      await run(["rules", "delete", "developers", "--output", "json", ...toRelay()]),
+      await run(["rules", ...toRelay()]),
+    ];
+    expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(seen[0]?.message).toMatchObject({
+      accessRule: {
+        name: "developers",
+        users: ["jane"],
+        groups: ["dev", "ops"],
+        clusters: ["*"],
+        clusterLabels: { env: "prod" },
+      },
+    });
+    expect(JSON.parse(outcomes[1]?.out ?? "")).toEqual({ deleted: "developers" });
+    expect(outcomes[2]?.told).toMatch(/There is no rule: nobody reaches any cluster/);
+  });
+
+  it("prints a kubeconfig that points at the local proxy, without the caller's token", async () => {
+    const { code, out } = await run(["kubeconfig", "prod", ...toRelay()]);
+    expect(code).toBe(0);
+    const kubeconfig = parse(out);
+    expect(kubeconfig["current-context"]).toBe("fairlead-prod");
+    expect(kubeconfig.clusters[0].cluster.server).toMatch(/^https:\/\/127\.0\.0\.1:2\d{4}$/);
+    expect(kubeconfig.contexts[0].context.namespace).toBe("team-a");
+    expect(out).not.toContain(TOKEN);
+  });
+
+  it("writes it to a file, or merges it into the first of KUBECONFIG", async () => {
+    const [file, merged] = [join(folder, "own.conf"), join(folder, "merged.conf")];
+    await writeFile(merged, "# mine\napiVersion: v1\nkind: Config\n");
+    const outcomes = await Promise.all([
+      run(["kubeconfig", "prod", "--file", file, "--output", "json", ...toRelay()]),
+      run(["kubeconfig", "prod", "--merge", ...toRelay()], { KUBECONFIG: merged }),
+    ]);
+    expect(JSON.parse(outcomes[0]?.out ?? "")).toEqual({ kubeconfig: file, context: "fairlead-prod" });
+    expect(outcomes[1]?.told).toMatch(/Run `fairlead proxy prod` to use it/);
+    for (const path of [file, merged]) {
+      expect((await stat(path)).mode & 0o777).toBe(0o600);
+      expect(parse(await readFile(path, "utf8"))["current-context"]).toBe("fairlead-prod");
+    }
+    expect(await readFile(merged, "utf8")).toMatch(/^# mine/);
+  });
+
+  it("refuses a context that the relay names like one of another's, and writes nothing", async () => {
+    contextName = "production-admin";
+    const file = join(folder, "untouched.conf");
+    const { code, told } = await run(["kubeconfig", "prod", "--file", file, ...toRelay()]);
+    expect(code).toBe(1);
+    expect(told).toMatch(/^error: fairlead: relay: it names the context production-admin/);
+    expect(await readdir(folder)).not.toContain("untouched.conf");
+  });
+});
+
+describe("fairlead proxy", () => {
+  it("says as JSON where it listens, carries a request there, and ends on SIGTERM", async () => {
+    const file = join(folder, "proxy.conf");
+    const child = start([
+      "proxy",
+      "prod",
+      "--file",
+      file,
+      "--private",
+      "127.0.0.1:0",
+      "--output",
+      "json",
+      ...toRelay(),
+    ]);
+    try {
+      const [line] = await once(createInterface(child.stdout), "line");
+      const ready = JSON.parse(line);
+      expect(ready).toMatchObject({ ready: true, pid: child.pid, kubeconfig: file, context: "fairlead-prod" });
+      const kubeconfig = parse(await readFile(file, "utf8"));
+      const { server, "certificate-authority-data": ca } = kubeconfig.clusters[0].cluster;
+      expect(ready.server).toBe(server);
+      const headers = { Authorization: `Bearer ${kubeconfig.users[0].user.token}` };
+      const sent = request(`${server}/version`, { ca: Buffer.from(ca, "base64"), headers, agent: false });
+      sent.end();
+      const lane = await relay.lanes.take();
+      const { target, headers: passed } = await lane.head();
+      expect(target).toBe("/version");
+      expect(passed.map(({ value }) => Buffer.from(value).toString())).toContain(`Bearer ${TOKEN}`);
+      lane.answer("through the tunnel");
+      const [response] = await once(sent, "response");
+      expect(String((await once(response, "data"))[0])).toBe("through the tunnel");
+      expect(await (await fetch(`${ready.private}/metrics`)).text()).toMatch(/^fairlead_lanes \d+$/m);
+    } finally {
+      child.kill("SIGTERM");
+    }
+    const [code] = await once(child, "close");
+    expect(code).toBe(0);
+  });
+});

@@ -1,0 +1,150 @@
+import { mkdtemp, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ErrorCode, Hop } from "@fairlead/protocol";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { tokenSource } from "./token-source.ts";
+
+const CANARY = "canary-7f3a";
+let folder: string;
+let file: string;
+const environment = process.env.FAIRLEAD_TOKEN;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+  file = join(folder, "token");
+  delete process.env.FAIRLEAD_TOKEN;
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+  if (environment === undefined) delete process.env.FAIRLEAD_TOKEN;
+  else process.env.FAIRLEAD_TOKEN = environment;
+});
+
+const refused = (says: RegExp) =>
+  expect.objectContaining({
+    code: ErrorCode.TOKEN_REFUSED,
+    hop: Hop.CLIENT_PROXY,
+    message: expect.stringMatching(says),
+  });
+
+/** Texts that are no token. */
+const NO_TOKENS: [what: string, text: string, says: RegExp][] = [
+  ["empty", "", /there is no token in/],
+  ["blank", " \n\t\r\n", /there is no token in/],
+  ["of two words", `Bearer ${CANARY}`, /is not a token/],
+  ["of two lines", `${CANARY}\n${CANARY}`, /is not a token/],
+  ["not ASCII", `${CANARY}é`, /is not a token/],
+  ["with a control character", `${CANARY}\0x`, /is not a token/],
+  ["with a byte order mark within", `a\ufeff${CANARY}`, /is not a token/],
+];
+
+describe("a token in a file", () => {
+  it.each([
+    ["as it is", "a.b.c"],
+    ["with a line feed behind it", "a.b.c\n"],
+    ["with Windows' line end behind it", "a.b.c\r\n"],
+    ["with blanks around it", "  a.b.c \n\n"],
+  ])("is read %s", async (_what, text) => {
+    await writeFile(file, text);
+    expect(tokenSource(file)()).toBe("a.b.c");
+  });
+
+  it("is read again when the file changes, so that a refreshed one counts at once", async () => {
+    await writeFile(file, "first");
+    const source = tokenSource(file);
+    expect(source()).toBe("first");
+    await writeFile(file, "second");
+    await utimes(file, new Date(), new Date(Date.now() + 5_000));
+    expect(source()).toBe("second");
+  });
+
+  it("is read again when another file takes its place", async () => {
+    await writeFile(file, "first");
+    const source = tokenSource(file);
+    source();
+    await writeFile(`${file}.new`, "second");
+    await utimes(`${file}.new`, new Date(), new Date(Date.now() + 5_000));
+    await rename(`${file}.new`, file);
+    expect(source()).toBe("second");
+  });
+
+  it("is not read again while the file is the same", async () => {
+    const when = new Date(1_700_000_000_000);
+    await writeFile(file, "first");
+    await utimes(file, when, when);
+    const source = tokenSource(file);
+    expect(source()).toBe("first");
+    await writeFile(file, "other");
+    await utimes(file, when, when);
+    expect(source()).toBe("first");
+  });
+
+  it.each(NO_TOKENS)("that is %s is refused, with what to do and without what is in it", async (_what, text, says) => {
+    await writeFile(file, text);
+    const source = tokenSource(file);
+    expect(source).toThrow(refused(says));
+    expect(source).toThrow(refused(/--token-file FILE/));
+    expect(source).not.toThrow(new RegExp(CANARY));
+  });
+
+  it("that is missing is refused by name, and taken when it is there", async () => {
+    const source = tokenSource(file);
+    expect(source).toThrow(refused(new RegExp(`the token file ${file} cannot be read`)));
+    await writeFile(file, "a.b.c");
+    expect(source()).toBe("a.b.c");
+  });
+
+  it("that goes is refused: what was known is not used any more", async () => {
+    await writeFile(file, "a.b.c");
+    const source = tokenSource(file);
+    source();
+    await rm(file);
+    expect(source).toThrow(refused(/cannot be read/));
+  });
+
+  it("that turns bad is refused, and taken when it is good again", async () => {
+    await writeFile(file, "first");
+    const source = tokenSource(file);
+    source();
+    await writeFile(file, "");
+    await utimes(file, new Date(), new Date(Date.now() + 5_000));
+    expect(source).toThrow(refused(/there is no token/));
+    expect(source).toThrow(refused(/there is no token/));
+    await writeFile(file, "second");
+    await utimes(file, new Date(), new Date(Date.now() + 9_000));
+    expect(source()).toBe("second");
+  });
+
+  it("that is a folder is refused", () => {
+    expect(tokenSource(folder)).toThrow(refused(/cannot be read/));
+  });
+});
+
+describe("a token in the environment", () => {
+  it("is FAIRLEAD_TOKEN, read once", () => {
+    process.env.FAIRLEAD_TOKEN = "a.b.c\n";
+    const source = tokenSource(undefined);
+    process.env.FAIRLEAD_TOKEN = "other";
+    expect(source()).toBe("a.b.c");
+  });
+
+  it("does not count beside a file", async () => {
+    process.env.FAIRLEAD_TOKEN = "of-environment";
+    await writeFile(file, "of-file");
+    expect(tokenSource(file)()).toBe("of-file");
+  });
+
+  it("that is not set is refused with all three ways to give one", () => {
+    expect(() => tokenSource(undefined)).toThrow(
+      refused(/no token in the environment \(FAIRLEAD_TOKEN\); give one with --token-file FILE, --token-file - .* or/),
+    );
+  });
+
+  it.each(NO_TOKENS.filter(([, text]) => !text.includes("\0")))("that is %s is refused", (_what, text, says) => {
+    process.env.FAIRLEAD_TOKEN = text;
+    expect(() => tokenSource(undefined)).toThrow(refused(says));
+    expect(() => tokenSource(undefined)).not.toThrow(new RegExp(CANARY));
+  });
+});

@@ -1,0 +1,189 @@
+import { create } from "@bufbuild/protobuf";
+import { RequestHeadSchema } from "@fairlead/protocol";
+import { describe, expect, it } from "@jest/globals";
+import { SpdyFault } from "./spdy-fault.ts";
+
+const EXEC = "/api/v1/namespaces/n/pods/p/exec?command=ls";
+const SYN_STREAM = 1;
+const SYN_REPLY = 2;
+const PING = 6;
+/** The longest that is held back. */
+const MAX_HELD_BYTES = 256 * 1024;
+
+function dataFrame(stream: number, payload: Uint8Array | string, flags = 0): Buffer {
+  const body = Buffer.from(payload);
+  const frame = Buffer.alloc(8 + body.length);
+  frame.writeUInt32BE(stream, 0);
+  frame.writeUInt8(flags, 4);
+  frame.writeUIntBE(body.length, 5, 3);
+  body.copy(frame, 8);
+  return frame;
+}
+
+function controlFrame(type: number, payload: Uint8Array): Buffer {
+  const frame = Buffer.concat([Buffer.alloc(8), payload]);
+  frame.writeUInt16BE(0x8003, 0);
+  frame.writeUInt16BE(type, 2);
+  frame.writeUIntBE(payload.length, 5, 3);
+  return frame;
+}
+
+function forTarget(target: string, upgrade = "SPDY/3.1"): SpdyFault | undefined {
+  return SpdyFault.for(create(RequestHeadSchema, { target, upgrade }));
+}
+
+function started(): SpdyFault {
+  const fault = forTarget(EXEC);
+  if (!fault) throw new Error("an exec by SPDY has one");
+  return fault;
+}
+
+const RESULT = dataFrame(1, '{"status":"Success"}', 1);
+const OUTPUT = dataFrame(3, "hello\n");
+const ORDINARY = [
+  controlFrame(SYN_REPLY, Buffer.alloc(12, 1)),
+  controlFrame(SYN_REPLY, Buffer.from([0, 0, 0, 1, 0, 0, 0, 9])),
+  OUTPUT,
+  controlFrame(PING, Buffer.from([0, 0, 0, 1])),
+  dataFrame(3, ""),
+  dataFrame(1, ""), // the error stream, but no result: only its header
+  dataFrame(0x01_00_00_01, "another stream whose id ends alike"),
+];
+
+describe("the follower of SPDY frames", () => {
+  it.each([
+    [EXEC, "SPDY/3.1", true],
+    ["/api/v1/namespaces/n/pods/p/exec", "spdy/3.1", true],
+    ["/api/v1/namespaces/n/pods/p/attach?stdout=true", "SPDY/3.1", true],
+    [EXEC, "websocket", false],
+    ["/api/v1/namespaces/n/pods/p/portforward", "SPDY/3.1", false],
+    ["/api/v1/namespaces/n/pods/exec-pod/log", "SPDY/3.1", false],
+    ["/api/v1/namespaces/n/pods/p/executor", "SPDY/3.1", false],
+    ["/api/v1/pods?x=/exec?", "", false],
+  ])("is there for %s by %s: %s", (target, upgrade, there) => {
+    expect(forTarget(target, upgrade) !== undefined).toBe(there);
+  });
+
+  it("passes all bytes as they came, however they are cut, once the frames are whole", () => {
+    const stream = Buffer.concat([...ORDINARY, RESULT, OUTPUT]);
+    for (let at = 0; at <= stream.length; at++) {
+      const fault = started();
+      const passed = Buffer.concat([fault.pass(stream.subarray(0, at)), fault.pass(stream.subarray(at))]);
+      expect(passed.equals(stream)).toBe(true);
+    }
+    const bytewise = started();
+    expect(Buffer.concat([...stream].map((byte) => bytewise.pass(Buffer.of(byte)))).equals(stream)).toBe(true);
+  });
+
+  it("passes 200 random streams of frames as they came, in random cuts, and holds less than a frame", () => {
+    const random = seeded(31);
+    for (let run = 0; run < 200; run++) {
+      const frames = Array.from({ length: 1 + random(20) }, () => randomFrame(random));
+      const stream = Buffer.concat(frames);
+      const longest = Math.max(...frames.map(({ length }) => length));
+      const fault = started();
+      const passed: Buffer[] = [];
+      let [fed, out, most] = [0, 0, 0];
+      while (fed < stream.length) {
+        const piece = stream.subarray(fed, fed + 1 + random(run % 2 === 0 ? 400 : 20_000));
+        fed += piece.length;
+        const now = fault.pass(piece);
+        passed.push(now);
+        out += now.length;
+        most = Math.max(most, fed - out);
+      }
+      expect(most).toBeLessThan(Math.min(longest, MAX_HELD_BYTES));
+      expect(Buffer.concat(passed).equals(stream)).toBe(true);
+    }
+  });
+
+  it("holds back a cut frame up to 256 KiB, and passes on what is longer", () => {
+    const held = started();
+    expect(held.pass(dataFrame(3, Buffer.alloc(MAX_HELD_BYTES - 8)).subarray(0, -1)).length).toBe(0);
+    expect(held.pass(Buffer.of(0)).length).toBe(MAX_HELD_BYTES);
+
+    const longer = started();
+    const frame = dataFrame(3, Buffer.alloc(MAX_HELD_BYTES - 7));
+    expect(longer.pass(frame.subarray(0, 8)).length).toBe(8);
+    expect(longer.pass(frame.subarray(8, 1_000)).length).toBe(992);
+    expect(Buffer.concat([longer.pass(frame.subarray(1_000)), longer.pass(RESULT)]).length).toBe(
+      frame.length - 1_000 + RESULT.length,
+    );
+    expect(longer.unfinished("lost")).toBeUndefined();
+  });
+});
+
+describe("an exec over SPDY that ends", () => {
+  it("with its result gets nothing in addition", () => {
+    for (const cut of [1, 8, 9, RESULT.length]) {
+      const fault = started();
+      fault.pass(Buffer.concat([...ORDINARY, RESULT.subarray(0, cut)]));
+      fault.pass(RESULT.subarray(cut));
+      expect(fault.unfinished("lost")).toBeUndefined();
+    }
+  });
+
+  it.each([
+    ["nothing came", []],
+    ["only ordinary frames came", ORDINARY],
+    ["the result was cut in its header", [...ORDINARY, RESULT.subarray(0, 5)]],
+    ["the result was cut in its middle", [...ORDINARY, RESULT.subarray(0, 12)]],
+    ["output was cut in its middle", [...ORDINARY, OUTPUT.subarray(0, 10)]],
+  ])("when %s gets the fault as a whole frame of its error stream, with FIN", (_when, pieces) => {
+    const fault = started();
+    const passed = Buffer.concat(pieces.map((piece) => fault.pass(piece)));
+    const told = fault.unfinished('fairlead: relay: "gone" \u{1f6a2}');
+    if (!told) throw new Error("nothing was told");
+
+    // What the client gets is whole frames, the last of them ours.
+    const frames = parse(Buffer.concat([passed, told]));
+    const last = frames.at(-1);
+    expect(last?.subarray(0, 5)).toEqual(Buffer.from([0, 0, 0, 1, 1]));
+    expect(JSON.parse(String(last?.subarray(8)))).toEqual({
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: 'fairlead: relay: "gone" \u{1f6a2}',
+      reason: "InternalError",
+      code: 500,
+    });
+    expect(passed.equals(Buffer.concat(frames.slice(0, -1)))).toBe(true);
+  });
+
+  it("within a frame over the limit gets nothing, which would be read as that frame's bytes", () => {
+    const fault = started();
+    fault.pass(dataFrame(3, Buffer.alloc(MAX_HELD_BYTES)).subarray(0, 100));
+    expect(fault.unfinished("lost")).toBeUndefined();
+  });
+});
+
+/** Cuts whole frames apart. @throws Error if the last one is cut */
+function parse(stream: Buffer): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < stream.length; ) {
+    const length = 8 + stream.readUIntBE(at + 5, 3);
+    if (at + length > stream.length) throw new Error("the last frame is cut");
+    frames.push(stream.subarray(at, at + length));
+    at += length;
+  }
+  return frames;
+}
+
+function randomFrame(random: (end: number) => number): Buffer {
+  const length = [0, 1, 7, 8, 9, 200, 3_000, 30_000][random(8)] ?? 0;
+  const payload = Buffer.alloc(length, random(256));
+  if (random(100) === 0) return dataFrame(3, Buffer.alloc(MAX_HELD_BYTES + 10));
+  return random(3) === 0
+    ? controlFrame([SYN_STREAM, SYN_REPLY, PING][random(3)] ?? PING, payload)
+    : dataFrame(random(9), payload);
+}
+
+/** The same numbers in each run (a linear congruential generator). */
+function seeded(seed: number): (end: number) => number {
+  let state = seed;
+  return (end) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * end);
+  };
+}

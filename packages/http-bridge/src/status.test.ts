@@ -1,0 +1,115 @@
+import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { ErrorCode, errorMapping, FairleadError, Hop, MAX_STATUS_BYTES } from "@fairlead/protocol";
+import { describe, expect, it } from "@jest/globals";
+import { explainLoss, sendStatus, sentence, statusBody } from "./status.ts";
+
+const CODES = Object.values(ErrorCode).filter((code): code is ErrorCode => typeof code === "number");
+
+/** Has a server answer by `answer` and returns what a client gets. */
+async function answered(
+  answer: (response: ServerResponse) => void,
+  accept?: string,
+): Promise<IncomingMessage & { body: string }> {
+  const server = createServer((_request, response) => answer(response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const response = await new Promise<IncomingMessage>((resolve) => {
+    get({ port, host: "127.0.0.1", agent: false, headers: accept === undefined ? {} : { accept } }, resolve);
+  });
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return Object.assign(response, { body: Buffer.concat(chunks).toString() });
+}
+
+describe("a Status", () => {
+  it("is a Kubernetes Status whose message names the hop", () => {
+    const error = new FairleadError(ErrorCode.AGENT_NOT_CONNECTED, Hop.AGENT, "not connected; check that it runs");
+    expect(JSON.parse(statusBody(error))).toEqual({
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: "fairlead: agent: not connected; check that it runs",
+      reason: "ServiceUnavailable",
+      code: 503,
+    });
+  });
+
+  it.each([
+    ["plain", "x"],
+    ["two-byte", "é"],
+    ["four-byte", "🚢"],
+    ["quoted", '"'],
+    ["escaped", "\\"],
+    ["line", "\n"],
+    ["control", "\x01"],
+    ["mixed", 'a"\x01é🚢\\'],
+  ])("stays under 1,024 bytes for the longest sentence of %s characters, for every code and hop", (_kind, text) => {
+    for (const code of CODES) {
+      for (const hop of [Hop.IDENTITY_PROXY, Hop.RELAY, Hop.UNSPECIFIED]) {
+        const body = statusBody(new FairleadError(code, hop, text.repeat(800)));
+        expect(Buffer.byteLength(body)).toBeLessThan(MAX_STATUS_BYTES);
+        expect(Buffer.byteLength(body)).toBeGreaterThan(700);
+        expect(JSON.parse(body)).toMatchObject({ kind: "Status", code: errorMapping(code).http });
+        expect(body.isWellFormed()).toBe(true);
+      }
+    }
+  });
+
+  it("that is cut says so, and one that fits is not cut", () => {
+    const quotes = new FairleadError(ErrorCode.INTERNAL, Hop.RELAY, '"'.repeat(700));
+    expect(JSON.parse(statusBody(quotes)).message).toMatch(/^fairlead: relay: "{300,}…$/);
+    const plain = new FairleadError(ErrorCode.INTERNAL, Hop.IDENTITY_PROXY, "x".repeat(700));
+    expect(JSON.parse(statusBody(plain)).message).toBe(sentence(plain));
+  });
+});
+
+describe("an answer of our own", () => {
+  it("has the table's HTTP status, a Status, and a header that tells it from the cluster's", async () => {
+    const error = new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, "you may not");
+    const answer = await answered((response) => sendStatus(response, error));
+    expect(answer.statusCode).toBe(403);
+    expect(answer.headers).toMatchObject({
+      "content-type": "application/json",
+      "content-length": String(Buffer.byteLength(answer.body)),
+      "cache-control": "no-store",
+      "fairlead-error": 'ACCESS_DENIED; hop="identity proxy"',
+    });
+    expect(answer.headers["retry-after"]).toBeUndefined();
+    expect(answer.body).toBe(statusBody(error));
+  });
+
+  it("has Retry-After only where the error says so", async () => {
+    const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "too many", { retryAfterSeconds: 3 });
+    expect((await answered((response) => sendStatus(response, error))).headers["retry-after"]).toBe("3");
+  });
+
+  it.each([
+    [ErrorCode.AGENT_NOT_CONNECTED, 502, "text/plain; charset=utf-8"],
+    [ErrorCode.TIMED_OUT, 502, "text/plain; charset=utf-8"],
+    [ErrorCode.TOKEN_REFUSED, 401, "application/json"],
+  ])("of the code %i to aggregated discovery is what client-go prints: %i, %s", async (code, http, contentType) => {
+    const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    const error = new FairleadError(code, Hop.AGENT, "the sentence");
+    const answer = await answered((response) => sendStatus(response, error), accept);
+    expect([answer.statusCode, answer.headers["content-type"]]).toEqual([http, contentType]);
+    expect(answer.body).toContain("fairlead: agent: the sentence");
+  });
+});
+
+describe("a loss told to somebody whose request was under way", () => {
+  it("says that the request may have been carried out", () => {
+    const lost = new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "ECONNRESET");
+    expect(explainLoss(lost)).toMatchObject({ code: ErrorCode.CONNECTION_LOST, hop: Hop.RELAY, cause: lost });
+    expect(explainLoss(lost).message).toContain("it may have been carried out");
+  });
+
+  it.each([
+    new FairleadError(ErrorCode.CONNECTION_LOST, Hop.APISERVER, "explained already"),
+    new FairleadError(ErrorCode.UNREACHABLE, Hop.AGENT, "not sent"),
+  ])("stays as it is when it says so itself, or is no loss", (error) => {
+    expect(explainLoss(error)).toBe(error);
+  });
+});

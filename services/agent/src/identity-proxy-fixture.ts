@@ -1,0 +1,99 @@
+import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import {
+  decodeRequest,
+  type FairleadError,
+  GrpcServerStream,
+  Hop,
+  LANE_SERVER_OPTIONS,
+  Lane,
+  type RequestFrame,
+} from "@fairlead/protocol";
+import { Mailbox } from "./mailbox-fixture.ts";
+
+/** The identity proxy's end of a lane. */
+export class InboundLane {
+  readonly lane: Lane;
+  readonly requests = new Mailbox<RequestFrame["frame"]>();
+  readonly closes = new Mailbox<FairleadError | undefined>();
+
+  constructor(lane: Lane) {
+    this.lane = lane;
+    lane.start({
+      frame: (_field, message) => this.requests.put(decodeRequest(message)),
+      drained: () => {},
+      idle: () => {},
+      closed: (error) => this.closes.put(error),
+    });
+  }
+
+  /** Answers the request under way. */
+  answer(body: string): void {
+    const head = {
+      $typeName: "fairlead.tunnel.v1alpha1.ResponseHead" as const,
+      exchangeId: new Uint8Array(16),
+      status: 200,
+      reason: "",
+      headers: [],
+      upgrade: "",
+      timings: [],
+    };
+    const $typeName = "fairlead.tunnel.v1alpha1.WholeResponse";
+    this.lane.sendResponse({ case: "whole", value: { $typeName, head, body: Buffer.from(body), trailers: [] } });
+  }
+}
+
+/** What an agent has beside it: a server of lanes on a Unix socket, which a test drives frame by frame. */
+export class IdentityProxyFixture {
+  readonly lanes = new Mailbox<InboundLane>();
+  /** How many lanes were opened to it, ever. */
+  opened = 0;
+  /** Whether it says `ready` on each lane. */
+  ready = true;
+  readonly #path: string;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  #server: Http2Server | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get target(): string {
+    return `unix:${this.#path}`;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer(LANE_SERVER_OPTIONS);
+    server.on("session", (session) => {
+      this.#sessions.add(session);
+      session.on("close", () => this.#sessions.delete(session));
+    });
+    server.on("stream", (stream) => {
+      this.opened++;
+      const lane = new InboundLane(new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT));
+      if (this.ready) lane.lane.sendReady();
+      this.lanes.put(lane);
+    });
+    await new Promise<void>((resolve) => server.listen(this.#path, resolve));
+    this.#server = server;
+  }
+
+  /** Cuts all connections and listens no more. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    for (const session of this.#sessions) session.destroy();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+
+  /** The lane that has the request with this body. */
+  async laneOf(body: string): Promise<InboundLane> {
+    for (;;) {
+      const lane = await this.lanes.take();
+      const frame = lane.requests.size > 0 ? await lane.requests.take() : undefined;
+      if (frame?.case === "whole" && Buffer.from(frame.value.body).toString() === body) return lane;
+      this.lanes.put(lane);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { AccessRuleService, ClusterService } from "@fairlead/protocol";
+import type { Logger, RunningService } from "@fairlead/service";
+import { stringify } from "yaml";
+import { readRelayConfig } from "./config.ts";
+import { IssuerFixture } from "./issuer-fixture.ts";
+import { startRelay } from "./relay.ts";
+
+/** What the relay's certificate is, and who signed it; PEM. */
+export interface RelayTls {
+  cert: string;
+  key: string;
+  ca: string;
+}
+
+/** A caller's view of the control plane. */
+export interface Rpc {
+  clusters: Client<typeof ClusterService>;
+  accessRules: Client<typeof AccessRuleService>;
+}
+
+/** A whole relay in this process, on a free port, with an issuer and a folder of its own. `root` administers it. */
+export class RelayFixture {
+  readonly folder: string;
+  readonly issuer: IssuerFixture;
+  /** What it logged, a line of JSON each. */
+  readonly logged: string[] = [];
+  readonly #tls: RelayTls;
+  readonly #sessions: Http2SessionManager[] = [];
+  #service: RunningService | undefined;
+
+  private constructor(folder: string, issuer: IssuerFixture, tls: RelayTls) {
+    this.folder = folder;
+    this.issuer = issuer;
+    this.#tls = tls;
+  }
+
+  static async start(tls: RelayTls): Promise<RelayFixture> {
+    const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+    const fixture = new RelayFixture(folder, await IssuerFixture.start(tls, tls.ca), tls);
+    await fixture.#writeConfig();
+    await fixture.startAgain();
+    return fixture;
+  }
+
+  /** Starts it on what it kept, on another port. */
+  async startAgain(): Promise<void> {
+    const config = await readRelayConfig(join(this.folder, "relay.yaml"));
+    this.#service = await startRelay(config, this.#log());
+  }
+
+  get url(): URL {
+    return new URL(String(this.#running.ready.url));
+  }
+
+  get counts(): Record<string, number> {
+    return this.#running.counts();
+  }
+
+  stop(graceMs: number): Promise<void> {
+    const service = this.#running;
+    this.#service = undefined;
+    return service.stop(graceMs);
+  }
+
+  /** The control plane, as this token's bearer sees it. */
+  rpc(token: string | undefined): Rpc {
+    const authorize: Interceptor = (next) => (request) => {
+      if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
+      return next(request);
+    };
+    const sessionManager = new Http2SessionManager(this.url.origin, {}, { ca: this.#tls.ca });
+    this.#sessions.push(sessionManager);
+    const transport = createGrpcTransport({ baseUrl: this.url.origin, sessionManager, interceptors: [authorize] });
+    return {
+      clusters: createClient(ClusterService, transport),
+      accessRules: createClient(AccessRuleService, transport),
+    };
+  }
+
+  /** The control plane as a user sees it. */
+  as(user: string, ...groups: string[]): Rpc {
+    return this.rpc(this.token(user, ...groups));
+  }
+
+  token(sub: string, ...groups: string[]): string {
+    return this.issuer.token({ sub, groups });
+  }
+
+  /** Makes a cluster that Jane may reach. @returns its agent's token */
+  async makeCluster(name: string, users = ["jane"]): Promise<string> {
+    const root = this.as("root");
+    const { agentToken } = await root.clusters.createCluster({ name });
+    if (users.length > 0) await root.accessRules.createAccessRule({ accessRule: { name, users, clusters: [name] } });
+    return agentToken;
+  }
+
+  /** Closes the connections to the control plane. */
+  hangUp(): void {
+    for (const session of this.#sessions.splice(0)) session.abort();
+  }
+
+  async close(): Promise<void> {
+    this.hangUp();
+    if (this.#service) await this.stop(0);
+    await this.issuer.close();
+    await rm(this.folder, { recursive: true });
+  }
+
+  get #running(): RunningService {
+    if (this.#service === undefined) throw new Error("the relay does not run");
+    return this.#service;
+  }
+
+  async #writeConfig(): Promise<void> {
+    const { url } = this.issuer;
+    const issuer = { url, audiences: ["fairlead"], certificateAuthority: this.#tls.ca };
+    const mapping = { username: { claim: "sub", prefix: "" }, groups: { claim: "groups", prefix: "" } };
+    const files: Record<string, string> = {
+      "tls.crt": this.#tls.cert,
+      "tls.key": this.#tls.key,
+      "authentication.yaml": stringify({
+        apiVersion: "apiserver.config.k8s.io/v1",
+        kind: "AuthenticationConfiguration",
+        jwt: [{ issuer, claimMappings: mapping }],
+      }),
+      "relay.yaml": stringify({
+        listen: "127.0.0.1:0",
+        tls: { certFile: "tls.crt", keyFile: "tls.key" },
+        database: "relay.sqlite",
+        authentication: "authentication.yaml",
+        administrators: { users: ["root"] },
+      }),
+    };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);
+  }
+
+  #log(): Logger {
+    const level = (name: string) => (fields: unknown, text?: string) =>
+      void this.logged.push(JSON.stringify({ level: name, text, fields }, withErrors));
+    const log = { debug: level("debug"), info: level("info"), warn: level("warn"), error: level("error") };
+    return log as unknown as Logger;
+  }
+}
+
+function withErrors(_key: string, value: unknown): unknown {
+  return value instanceof Error ? `${value.stack} ${value.cause ?? ""}` : value;
+}
