@@ -57,7 +57,8 @@ export function answerOf(
   if (!head) throw violation("an answer has no head");
   if (!Buffer.from(head.exchangeId).equals(request.exchangeId)) throw violation("the answer is not to this request");
   const { status, reason } = head;
-  if (upgraded ? status !== 101 : status < 200 || status >= 1000) throw violation(`${status} is no status of an answer`);
+  if (upgraded ? status !== 101 : status < 200 || status >= 1000)
+    throw violation(`${status} is no status of an answer`);
   checkLines(["Reason", reason]);
   return { status, reason, headers: toRawHeaders(head.headers) };
 }
