@@ -418,7 +418,6 @@ describe("an issuer that cannot be asked gives 503", () => {
     ],
     ["without issuer", (to) => sendJson(to, { jwks_uri: `${issuer.url}/keys` })],
     ["without jwks_uri", (to) => sendJson(to, { issuer: issuer.url })],
-    ["with a jwks_uri that is http", (to) => sendJson(to, { issuer: issuer.url, jwks_uri: "http://127.0.0.1:1/keys" })],
     ["with a jwks_uri that is a file", (to) => sendJson(to, { issuer: issuer.url, jwks_uri: "file:///etc/passwd" })],
     ["with a jwks_uri that is a path", (to) => sendJson(to, { issuer: issuer.url, jwks_uri: "/keys" })],
     ["with a jwks_uri that is a number", (to) => sendJson(to, { issuer: issuer.url, jwks_uri: 7 })],
@@ -447,6 +446,22 @@ describe("an issuer that cannot be asked gives 503", () => {
   it.each(sets)("when its keys are %s", async (_what, answer) => {
     issuer.answerKeys(answer);
     expect(await refusal(verifier(), await issuer.token())).toMatchObject(ISSUER_UNAVAILABLE);
+  });
+
+  it("when its keys are by http: they are good, and nobody fetches them", async () => {
+    let asked = 0;
+    const plain = createServer((_request, response) => {
+      asked++;
+      sendJson(response, { keys: keys.map(({ jwk }) => jwk) });
+    });
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    open.push({ close: () => new Promise((resolve) => plain.close(() => resolve())) });
+    const keysUrl = `http://127.0.0.1:${(plain.address() as AddressInfo).port}/keys`;
+    issuer.answerDiscovery((response) => sendJson(response, { issuer: issuer.url, jwks_uri: keysUrl }));
+    const error = await refusal(verifier(), await issuer.token());
+    expect(error).toMatchObject(ISSUER_UNAVAILABLE);
+    expect(error.message).toMatch(/jwks_uri is not https/);
+    expect(asked).toBe(0);
   });
 
   it.each([301, 302, 303, 307, 308])("when it answers %i: nobody goes where it points", async (status) => {

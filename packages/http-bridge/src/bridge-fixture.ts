@@ -30,7 +30,6 @@ import {
   WholeRequestSchema,
   widenConnectionWindow,
 } from "@fairlead/protocol";
-// biome-ignore lint/correctness/noUndeclaredDependencies: of packages/protocol, which takes its credentials; for tests only
 import { type Client, credentials } from "@grpc/grpc-js";
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
 import { InboundHttp } from "./inbound-http.ts";
@@ -49,6 +48,8 @@ export interface BridgeOptions {
   origin?: number;
   /** Changes where a request goes on, or refuses it. */
   prepare?: (upstream: Upstream, head: RequestHead) => Upstream | Promise<Upstream>;
+  /** False: `frames` stays empty. For bodies that are too large to keep. */
+  keepFrames?: boolean;
   /** Serves lanes in place of `serveLane`. */
   serve?: (lane: Lane) => void;
 }
@@ -169,7 +170,9 @@ export class Bridge {
 
   async #take(): Promise<Lane> {
     for (let lane = this.#idle.pop(); lane; lane = this.#idle.pop()) if (!lane.closed) return lane;
-    const lane = new Lane(this.#seen(this.openStream()), "requester", Hop.RELAY);
+    const stream = this.openStream();
+    const seen = this.#options.keepFrames === false ? stream : this.#seen(stream);
+    const lane = new Lane(seen, "requester", Hop.RELAY);
     await new Promise<void>((resolve, reject) => {
       lane.start({ frame: () => resolve(), drained: () => {}, idle: () => {}, closed: (error) => reject(error) });
     });

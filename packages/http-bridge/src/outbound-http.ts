@@ -4,7 +4,6 @@ import { create } from "@bufbuild/protobuf";
 import {
   FairleadError,
   failExchange,
-  type Header,
   Hop,
   type Lane,
   MAX_FRAME_DATA_BYTES,
@@ -55,9 +54,10 @@ export class OutboundHttp implements Outbound {
       this.#length.count(whole.body.length);
       this.#length.finish();
     }
-    const known = whole && whole.trailers.length === 0; // only a chunked body can have trailers
+    const trailers = toRawHeaders(whole?.trailers ?? []);
+    const known = whole && trailers.length === 0; // only a chunked body can have trailers
     this.#request = this.#open(known ? BodyLength.ofWhole(head.method, whole.body.length) : this.#length.framing);
-    if (whole) this.#end(whole.body, whole.trailers);
+    if (whole) this.#end(whole.body, trailers);
     else this.#request.write(NOTHING); // flushHeaders would write bytes above 0x7f as UTF-8
   }
 
@@ -98,14 +98,14 @@ export class OutboundHttp implements Outbound {
       }
       this.#length.finish();
       this.#requestEnded = true;
-      this.#end(bytes, frame.value.trailers);
+      this.#end(bytes, toRawHeaders(frame.value.trailers));
     } catch (error) {
       this.#fail(FairleadError.from(error, Hop.IDENTITY_PROXY));
     }
   }
 
-  #end(last: Uint8Array, trailers: Header[]): void {
-    if (trailers.length > 0) this.#request.addTrailers(asPairs(toRawHeaders(trailers)));
+  #end(last: Uint8Array, trailers: string[]): void {
+    if (trailers.length > 0) this.#request.addTrailers(asPairs(trailers));
     this.#request.end(last);
   }
 

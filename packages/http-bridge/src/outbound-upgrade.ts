@@ -11,6 +11,7 @@ import {
   type RequestHead,
 } from "@fairlead/protocol";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
+import { BodyLength } from "./body-length.ts";
 import { followConnecting } from "./connecting.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
@@ -46,6 +47,8 @@ export class OutboundUpgrade implements Outbound {
 
   #open(): ClientRequest {
     const { address, tls, headers, secure } = this.#upstream;
+    // Without it node would make a POST chunked, and the end of its empty body the first bytes of the other protocol.
+    const framing = BodyLength.ofWhole(this.#head.method, 0);
     const halfOpen = { allowHalfOpen: true }; // a socket option that node's http types do not list
     const request = (secure ? httpsRequest : httpRequest)({
       ...address,
@@ -54,7 +57,7 @@ export class OutboundUpgrade implements Outbound {
       agent: false,
       method: this.#head.method,
       path: this.#head.target,
-      headers: [...headers, "Connection", "Upgrade", "Upgrade", this.#head.upgrade],
+      headers: [...headers, ...framing, "Connection", "Upgrade", "Upgrade", this.#head.upgrade],
       maxHeaderSize: MAX_HEAD_BYTES,
     });
     request.maxHeadersCount = 0;

@@ -26,7 +26,7 @@ const OWN = new Set([
 const OWN_PREFIXES = ["impersonate-", "x-remote-", "x-forwarded-", "fairlead-"];
 
 /** Whether a header of the caller's, by its name in lower case, is left out. */
-export function isReserved(name: string): boolean {
+function isReserved(name: string): boolean {
   return OWN.has(name) || OWN_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
