@@ -13,6 +13,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/glo
 import { parse } from "yaml";
 import { RelayFixture } from "./relay-fixture.ts";
 
+/** Halves the time that a process takes to start from its source. */
+const COMPILE_CACHE = fileURLToPath(new URL("../../../.cache/compiled", import.meta.url));
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const FLAGS = [
   "--experimental-transform-types",
@@ -20,18 +22,19 @@ const FLAGS = [
   "--conditions=@fairlead/source",
 ];
 const TOKEN = "callers.canary-7f3a.token";
+/** Names of contexts that a hostile relay gives. */
+const CONTEXTS: Record<string, string> = { a: "production-admin", b: "fairlead-other", c: "" };
 
 let folder: string;
 let relay: RelayFixture;
 let seen: { call: string; authorization: string | null; message: unknown }[];
-let contextName: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
   const authority = await CertificateAuthority.create("test relays", 1);
   await writeFile(join(folder, "ca.crt"), authority.pem);
   await writeFile(join(folder, "token"), `${TOKEN}\n`);
-  const note = (call: string, answer: (message: { name?: string }) => object) => {
+  const note = (call: string, answer: (message: { name?: string; cluster?: string }) => object) => {
     return (message: object, context: { requestHeader: Headers }) => {
       seen.push({ call, authorization: context.requestHeader.get("authorization"), message });
       return answer(message);
@@ -41,7 +44,10 @@ beforeAll(async () => {
   relay = new RelayFixture(await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 }), {
     clusters: {
       listClusters: note("listClusters", () => ({ clusters: [cluster] })),
-      getKubeconfig: note("getKubeconfig", () => ({ cluster, contextName, namespace: "team-a" })),
+      getKubeconfig: note("getKubeconfig", ({ cluster: asked = "" }) => {
+        const contextName = CONTEXTS[asked] ?? `fairlead-${asked}`;
+        return { cluster, contextName, namespace: "team-a" };
+      }),
       createCluster: note("createCluster", ({ name = "" }) => {
         if (name === "taken")
           throw refusal(ErrorCode.ALREADY_EXISTS, Code.AlreadyExists, "there is a cluster taken already");
@@ -65,7 +71,6 @@ afterAll(async () => {
 
 beforeEach(() => {
   seen = [];
-  contextName = "fairlead-prod";
 });
 
 function refusal(code: ErrorCode, grpc: Code, sentence: string): ConnectError {
@@ -75,7 +80,7 @@ function refusal(code: ErrorCode, grpc: Code, sentence: string): ConnectError {
 
 /** The program as a process, from its source. Nothing of the machine's own is in its environment. */
 function start(args: string[], environment: Record<string, string> = {}) {
-  const own = { HOME: folder, XDG_STATE_HOME: join(folder, "state"), NODE_COMPILE_CACHE: join(folder, "compiled") };
+  const own = { HOME: folder, XDG_STATE_HOME: join(folder, "state"), NODE_COMPILE_CACHE: COMPILE_CACHE };
   const env = { PATH: process.env.PATH, ...own, ...environment };
   return spawn(process.execPath, [...FLAGS, MAIN, ...args], { env });
 }
@@ -119,7 +124,7 @@ describe("--help", () => {
     ["rules", "delete"],
   ];
 
-  it("of every command has examples that are commands, and names the global options", async () => {
+  it("of every command is listed, has examples that are commands, and names the global options", async () => {
     const outcomes = await runAll(commands.map((command) => [...command, "--help"]));
     for (const [i, { code, out, told }] of outcomes.entries()) {
       const command = ["fairlead", ...(commands[i] ?? [])].join(" ");
@@ -128,11 +133,7 @@ describe("--help", () => {
       expect([command, examples.includes(command)]).toEqual([command, true]);
       expect([command, /--relay <url>/.test(out)]).toEqual([command, true]);
     }
-  });
-
-  it("lists every command that has a page", async () => {
-    const { out } = await run(["--help"]);
-    for (const [command] of commands.slice(1)) expect(out).toMatch(new RegExp(`^  ${command} `, "m"));
+    for (const [command] of commands.slice(1)) expect(outcomes[0]?.out).toMatch(new RegExp(`^  ${command} `, "m"));
   });
 });
 
@@ -271,9 +272,13 @@ describe("a command that fails", () => {
   });
 
   it("exits 1 when certificates are not verified in its environment", async () => {
-    const { code, told } = await run(["proxy", "prod", ...toRelay()], { NODE_TLS_REJECT_UNAUTHORIZED: "0" });
-    expect(code).toBe(1);
-    expect(told).toMatch(/NODE_TLS_REJECT_UNAUTHORIZED=0 turns off all verification/);
+    const environment = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
+    const commands = [["proxy", "prod"], ["clusters"]];
+    const outcomes = await Promise.all(commands.map((command) => run([...command, ...toRelay()], environment)));
+    for (const { code, told } of outcomes) {
+      expect(code).toBe(1);
+      expect(told).toMatch(/NODE_TLS_REJECT_UNAUTHORIZED=0 turns off all verification/);
+    }
     expect(seen).toEqual([]);
   });
 });
@@ -298,12 +303,12 @@ describe("a command that succeeds", () => {
   it("takes the token from standard input, or from the environment, and the rest too", async () => {
     const [url, ca] = [relay.url.origin, join(folder, "ca.crt")];
     const environment = { FAIRLEAD_RELAY: url, FAIRLEAD_RELAY_CA: ca };
-    const outcomes = [
-      await run(["clusters", "--token-file", "-"], environment, "of.standard.input\n"),
-      await run(["clusters"], { ...environment, FAIRLEAD_TOKEN: "of.the.environment" }),
-    ];
+    const outcomes = await Promise.all([
+      run(["clusters", "--token-file", "-"], environment, "of.standard.input\n"),
+      run(["clusters"], { ...environment, FAIRLEAD_TOKEN: "of.the.environment" }),
+    ]);
     expect(outcomes.map(({ code }) => code)).toEqual([0, 0]);
-    expect(seen.map(({ authorization }) => authorization)).toEqual([
+    expect(seen.map(({ authorization }) => authorization).sort()).toEqual([
       "Bearer of.standard.input",
       "Bearer of.the.environment",
     ]);
@@ -338,13 +343,13 @@ describe("a command that succeeds", () => {
       "--cluster-label",
       "env=prod",
     ];
-    const outcomes = [
-      await run(["rules", "create", "developers", ...rule, ...toRelay()]),
-      await run(["rules", "delete", "developers", "--output", "json", ...toRelay()]),
-      await run(["rules", ...toRelay()]),
-    ];
+    const outcomes = await runAll([
+      ["rules", "create", "developers", ...rule, ...toRelay()],
+      ["rules", "delete", "developers", "--output", "json", ...toRelay()],
+      ["rules", ...toRelay()],
+    ]);
     expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0]);
-    expect(seen[0]?.message).toMatchObject({
+    expect(seen.find(({ call }) => call === "createAccessRule")?.message).toMatchObject({
       accessRule: {
         name: "developers",
         users: ["jane"],
@@ -383,12 +388,14 @@ describe("a command that succeeds", () => {
     expect(await readFile(merged, "utf8")).toMatch(/^# mine/);
   });
 
-  it("refuses a context that the relay names like one of another's, and writes nothing", async () => {
-    contextName = "production-admin";
+  it("refuses a context that the relay names like another, be it one of fairlead's, and writes nothing", async () => {
     const file = join(folder, "untouched.conf");
-    const { code, told } = await run(["kubeconfig", "prod", "--file", file, ...toRelay()]);
-    expect(code).toBe(1);
-    expect(told).toMatch(/^error: fairlead: relay: it names the context production-admin/);
+    const clusters = Object.keys(CONTEXTS);
+    const outcomes = await runAll(clusters.map((cluster) => ["kubeconfig", cluster, "--file", file, ...toRelay()]));
+    for (const [at, { code, told }] of outcomes.entries()) {
+      expect(code).toBe(1);
+      expect(told).toContain(`error: fairlead: relay: it names the context ${CONTEXTS[clusters[at] ?? ""]}`);
+    }
     expect(await readdir(folder)).not.toContain("untouched.conf");
   });
 });

@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { createServer as createLaneServer, type ServerHttp2Session } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
@@ -48,6 +49,8 @@ export interface BridgeOptions {
   origin?: number;
   /** Changes where a request goes on, or refuses it. */
   prepare?: (upstream: Upstream, head: RequestHead) => Upstream | Promise<Upstream>;
+  /** Has clients come by TLS. */
+  clientTls?: { cert: string; key: string };
   /** False: `frames` stays empty. For bodies that are too large to keep. */
   keepFrames?: boolean;
   /** Serves lanes in place of `serveLane`. */
@@ -81,7 +84,10 @@ export class Bridge {
 
   private constructor(options: BridgeOptions) {
     this.#options = options;
-    this.#http = createHttpServer({ maxHeaderSize: MAX_HEAD_BYTES, requestTimeout: 0, noDelay: true });
+    const limits = { maxHeaderSize: MAX_HEAD_BYTES, requestTimeout: 0, noDelay: true };
+    this.#http = options.clientTls
+      ? createHttpsServer({ ...options.clientTls, ...limits, allowHalfOpen: true })
+      : createHttpServer(limits);
     this.#http.maxHeadersCount = 0;
   }
 

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Bridge, type HeadInit, type OpenLane } from "./bridge-fixture.ts";
-import { settled, WireServer } from "./wire-fixture.ts";
+import { settled, Wire, WireServer } from "./wire-fixture.ts";
 
 /** What must never come to the origin as a request of its own: it would carry no impersonation headers. */
 const EVIL = "GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n";
@@ -378,6 +378,61 @@ describe("an upgrade", () => {
     lane.sendEnd(0);
     await lane.idle;
     await nextIsClean(bridge, origin);
+  });
+});
+
+describe("what an HTTP client sends", () => {
+  it.each([
+    [
+      "a Content-Length with a Transfer-Encoding",
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ["two Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody"],
+    ["a Content-Length that is no number", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4x\r\n\r\nbody"],
+    [
+      "a Transfer-Encoding that is not chunked",
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunkedd\r\n\r\n0\r\n\r\n",
+    ],
+    ["a blank before a header's colon", "GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n"],
+    ["a folded header", "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"],
+    ["a bare CR", "GET / HTTP/1.1\r\nHost: a\r\nX: y\rz\r\n\r\n"],
+    ["a bare LF", "GET / HTTP/1.1\nHost: a\n\n"],
+    ["a NUL", "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"],
+    ["no Host", "GET / HTTP/1.1\r\n\r\n"],
+    ["HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+    ["a TLS ClientHello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"],
+  ])("with %s is refused with its connection, and the origin sees nothing", async (_what, bytes) => {
+    const { bridge, origin } = await scene();
+    const client = await Wire.connect(bridge.port);
+    ends.push(() => client.socket.destroy());
+    client.write(bytes);
+    await client.gone;
+    expect(client.text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(origin.wires).toHaveLength(0);
+  });
+
+  it("with CONNECT is refused with its connection, and the origin sees nothing", async () => {
+    const { bridge, origin } = await scene();
+    const client = await Wire.connect(bridge.port);
+    ends.push(() => client.socket.destroy());
+    client.write("CONNECT evil:443 HTTP/1.1\r\nHost: evil:443\r\n\r\n");
+    await client.gone;
+    expect(client.text).toBe("");
+    expect(origin.wires).toHaveLength(0);
+  });
+
+  it.each([
+    ["an absolute target", "GET http://evil/ HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"],
+    ["a backslash", "GET /\\evil HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["two Authorizations", "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: x\r\nauthorization: y\r\n\r\n"],
+  ])("with %s is refused with a Status, and the origin sees nothing", async (_what, bytes) => {
+    const { bridge, origin } = await scene();
+    const client = await Wire.connect(bridge.port);
+    ends.push(() => client.socket.destroy());
+    client.write(bytes);
+    expect(await client.until("}")).toMatch(/^HTTP\/1\.1 400 .*Fairlead-Error: MALFORMED_REQUEST; hop="client proxy"/s);
+    expect(origin.wires).toHaveLength(0);
   });
 });
 

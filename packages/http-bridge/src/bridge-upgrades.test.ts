@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { type AddressInfo, connect } from "node:net";
 import { createServer as createTlsServer, connect as tlsConnect } from "node:tls";
 import { create } from "@bufbuild/protobuf";
 import {
@@ -60,6 +59,14 @@ async function upgraded(target = "/portforward"): Promise<{ bridge: Bridge; clie
   client.received = Buffer.alloc(0);
   wire.received = Buffer.alloc(0);
   return { bridge, client, wire };
+}
+
+/** Resolves when a connection is gone in both directions; a half-close would let the client go on writing. */
+async function cut(wire: Wire): Promise<void> {
+  await wire.gone;
+  const writing = setInterval(() => wire.socket.writable && wire.write("x"), 5);
+  expect(["ECONNRESET", "EPIPE"]).toContain(await wire.closed);
+  clearInterval(writing);
 }
 
 describe("an upgrade", () => {
@@ -134,13 +141,11 @@ describe("an upgrade", () => {
     const { bridge, origin } = await scene();
     const client = await clientOf(bridge);
     client.write(`${asks("websocket", `/x?command=${"y".repeat(500_000)}`, "GET")}early bytes`);
-    client.socket.end();
     const wire = await origin.accept();
     await wire.head();
     await settled(() => bridge.frames.length);
     wire.write(SWITCHES);
     await wire.until("early bytes");
-    await wire.ended;
   });
 
   it("to TLS origins and back goes the same way", async () => {
@@ -232,9 +237,7 @@ describe("the two directions of an upgraded connection", () => {
     client.socket.end();
     await wire.ended;
     client.reset();
-    const writing = setInterval(() => wire.socket.writable && wire.write("x"), 5);
-    await wire.closed;
-    clearInterval(writing);
+    await cut(wire);
     await settled(() => bridge.served.live);
     expect(bridge.served.live).toBe(0);
   });
@@ -244,7 +247,7 @@ describe("the two directions of an upgraded connection", () => {
     wire.write("output");
     await client.until("output");
     wire.reset();
-    expect(await client.closed).toBe("ECONNRESET");
+    await cut(client);
     expect(client.text).toBe("output");
   });
 
@@ -255,9 +258,7 @@ describe("the two directions of an upgraded connection", () => {
     client.write("upload");
     await wire.until("upload");
     wire.reset();
-    const writing = setInterval(() => client.socket.writable && client.write("x"), 5);
-    await client.closed;
-    clearInterval(writing);
+    await cut(client);
     await settled(() => bridge.served.live);
     expect(bridge.served.live).toBe(0);
   });
@@ -265,7 +266,7 @@ describe("the two directions of an upgraded connection", () => {
   it("are both cut when the lanes are lost", async () => {
     const { bridge, client, wire } = await upgraded();
     bridge.cutLanes();
-    await Promise.all([client.closed, wire.gone]);
+    await Promise.all([cut(client), wire.gone]);
     expect(client.text).toBe("");
   });
 });
@@ -279,7 +280,7 @@ describe("a 101 whose connection is reset right behind it", () => {
       const wire = await origin.accept();
       await wire.head();
       wire.socket.write(SWITCHES, () => wire.reset());
-      await client.closed;
+      await cut(client);
       expect(client.text === SWITCHES || client.text.startsWith("HTTP/1.1 502 ")).toBe(true);
     }
   });
@@ -343,7 +344,7 @@ describe("an upgrade that is refused", () => {
     wire.write("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     await client.until("abc");
     wire.reset();
-    await client.closed;
+    await cut(client);
     expect(client.text).not.toContain("0\r\n\r\n");
   });
 
@@ -488,73 +489,78 @@ describe("a server of lanes that answers an upgrade with", () => {
   });
 
   it.each([
-    ["a header of two lines", [headFrame(101, { headers: [["X", "a\r\nSet-Cookie: b"]] })]],
-    ["a protocol of two lines", [headFrame(101, { upgrade: "websocket\r\nSet-Cookie: b" })]],
-    ["a reason of two lines", [headFrame(101, { reason: "OK\r\nSet-Cookie: b" })]],
-    ["a refusal whose reason is of two lines", [headFrame(403, { reason: "No\r\nSet-Cookie: b" })]],
-    ["no head", [whole(undefined)]],
-    ["a 101 in one message", [whole(head(101))]],
-    ["a status of 100", [headFrame(100)]],
-    ["a status of 0", [headFrame(0)]],
+    ["a header of two lines", [headFrame(101, { headers: [["X", "a\r\nSet-Cookie: b"]] })], undefined],
+    ["a protocol of two lines", [headFrame(101, { upgrade: "websocket\r\nSet-Cookie: b" })], undefined],
+    ["a reason of two lines", [headFrame(101, { reason: "OK\r\nSet-Cookie: b" })], undefined],
+    ["a refusal whose reason is of two lines", [headFrame(403, { reason: "No\r\nSet-Cookie: b" })], undefined],
+    ["no head", [whole(undefined)], undefined],
+    ["a 101 in one message", [whole(head(101))], undefined],
+    ["a status of 100", [headFrame(100)], undefined],
+    ["a status of 0", [headFrame(0)], undefined],
     ["an answer to another request", [headFrame(101)], Buffer.alloc(16, 7)],
     ["a refusal of another request, in one message", [whole(head(403))], Buffer.alloc(16, 7)],
-  ] as [string, ResponseFrame["frame"][], Buffer?][])("%s gives 502, and nothing of it", async (_what, frames, id) => {
-    const serve = (lane: Lane): void => {
-      lane.start({
-        frame: (_field, message) => {
-          const request = decodeRequest(message);
-          const exchangeId = id ?? (request.case === "head" ? request.value.exchangeId : new Uint8Array());
-          for (const frame of frames) {
-            const of = frame.case === "whole" ? frame.value.head : frame.case === "head" ? frame.value : undefined;
-            if (of) of.exchangeId = exchangeId;
-            lane.sendResponse(frame);
-          }
-        },
-        drained: () => {},
-        idle: () => {},
-        closed: () => {},
-      });
-      lane.sendReady();
-    };
-    const client = await clientOf(await bridgeWith({ serve }));
-    client.write(asks("websocket", EXEC, "GET"));
-    await client.gone;
-    expect(client.text).toMatch(/^HTTP\/1\.1 502 .*Fairlead-Error: PROTOCOL_VIOLATION; hop="relay"\r\n/s);
-    expect(client.text).not.toMatch(/Set-Cookie|HTTP\/1\.1 200/);
+  ] as [string, ResponseFrame["frame"][], Buffer | undefined][])(
+    "%s gives 502, and nothing of it",
+    async (_what, frames, id) => {
+      const serve = (lane: Lane): void => {
+        lane.start({
+          frame: (_field, message) => {
+            const request = decodeRequest(message);
+            const exchangeId = id ?? (request.case === "head" ? request.value.exchangeId : new Uint8Array());
+            for (const frame of frames) {
+              const of = frame.case === "whole" ? frame.value.head : frame.case === "head" ? frame.value : undefined;
+              if (of) of.exchangeId = exchangeId;
+              lane.sendResponse(frame);
+            }
+          },
+          drained: () => {},
+          idle: () => {},
+          closed: () => {},
+        });
+        lane.sendReady();
+      };
+      const client = await clientOf(await bridgeWith({ serve }));
+      client.write(asks("websocket", EXEC, "GET"));
+      await client.gone;
+      expect(client.text).toMatch(/^HTTP\/1\.1 502 .*Fairlead-Error: PROTOCOL_VIOLATION; hop="relay"\r\n/s);
+      expect(client.text).not.toMatch(/Set-Cookie|HTTP\/1\.1 200/);
+    },
+  );
+});
+
+describe("a client's TLS connection", () => {
+  it.each([
+    ["that is cut lacks TLS's own goodbye", "RST", false],
+    ["that ends has it", "FIN", true],
+  ] as const)("%s", async (_what, how, goodbye) => {
+    const origin = await new WireServer().start();
+    ends.push(() => origin.close());
+    const bridge = await bridgeWith({ origin: origin.port, clientTls: { cert: ORIGIN_CERT, key: ORIGIN_KEY } });
+    // Between client and bridge, to see the records.
+    const middle = await new WireServer().start();
+    ends.push(() => middle.close());
+    const client = tlsConnect({ port: middle.port, host: "127.0.0.1", ca: ORIGIN_CERT, maxVersion: "TLSv1.2" });
+    ends.push(() => client.destroy());
+    client.on("error", () => {}).resume();
+    const [near, far] = [await middle.accept(), await clientOf(bridge)];
+    far.write(near.received);
+    near.socket.pipe(far.socket).pipe(near.socket);
+    client.write(asks("websocket", "/x", "GET"));
+    const wire = await origin.accept();
+    await wire.head();
+    wire.write(SWITCHES);
+    await once(client, "data");
+    if (how === "RST") wire.reset();
+    else wire.socket.end();
+    await far.gone;
+    // 21 is an alert, and close_notify is the only one here (RFC 5246, 7.2.1).
+    expect(recordTypes(far.received).includes(21)).toBe(goodbye);
   });
 });
 
-describe("a TLS connection that is cut", () => {
-  it("ends without TLS's own goodbye, which a clean end has", async () => {
-    const { createServer } = await import("node:https");
-    const { InboundUpgrade } = await import("./inbound-upgrade.ts");
-    expect(InboundUpgrade).toBeDefined();
-    const server = createServer({ cert: ORIGIN_CERT, key: ORIGIN_KEY });
-    server.on("upgrade", (request, socket) => {
-      socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n", () =>
-        request.url === "/cut" ? socket.destroy() : socket.end(),
-      );
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    ends.push(() => server.close());
-    const { port } = server.address() as AddressInfo;
-    for (const [target, goodbye] of [
-      ["/end", true],
-      ["/cut", false],
-    ] as const) {
-      const tcp = connect(port, "127.0.0.1");
-      let last = Buffer.alloc(0);
-      tcp.on("data", (chunk: Buffer) => {
-        last = Buffer.concat([last, chunk]);
-      });
-      const tls = tlsConnect({ socket: tcp, ca: ORIGIN_CERT, host: "127.0.0.1", maxVersion: "TLSv1.2" });
-      tls.on("error", () => {}).resume();
-      tls.write(asks("websocket", target, "GET"));
-      await once(tcp, "close");
-      // The last record: 21 is an alert, and close_notify is the only one here (RFC 5246, 7.2.1).
-      let record = 0;
-      for (let at = 0; at + 5 <= last.length; at += 5 + last.readUInt16BE(at + 3)) record = last[at] ?? 0;
-      expect([target, record === 21]).toEqual([target, goodbye]);
-    }
-  });
-});
+/** The content types of TLS records, in order. */
+function recordTypes(bytes: Buffer): (number | undefined)[] {
+  const types: (number | undefined)[] = [];
+  for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) types.push(bytes[at]);
+  return types;
+}

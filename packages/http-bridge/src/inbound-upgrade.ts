@@ -41,7 +41,9 @@ export class InboundUpgrade {
   start(): void {
     this.#lane.start({
       frame: (_field, message) => this.#onFrame(message),
-      drained: () => this.#socket.resume(),
+      drained: () => {
+        if (this.#state === "upgraded") this.#socket.resume(); // before the 101 nobody takes its bytes
+      },
       idle: () => {
         this.#released = true;
         this.#in.released();

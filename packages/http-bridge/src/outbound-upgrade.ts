@@ -31,6 +31,7 @@ export class OutboundUpgrade implements Outbound {
   readonly #offsets = new OffsetCheck(Hop.AGENT);
   #source: Socket | IncomingMessage | undefined;
   #socket: Socket | undefined;
+  #requestEnded = false;
   #ended = false;
   #over = false;
 
@@ -79,6 +80,7 @@ export class OutboundUpgrade implements Outbound {
 
   #passOn(frame: BodyFrame): void {
     const bytes = this.#offsets.accept(frame.value);
+    this.#requestEnded = frame.case === "end";
     if (!this.#socket) {
       // Written before the 101, these bytes would be read as a request of their own.
       if (bytes.length === 0 && this.#source) return;
@@ -144,7 +146,7 @@ export class OutboundUpgrade implements Outbound {
   }
 
   #fail(error: FairleadError): void {
-    if (this.#over || this.#ended) return;
+    if (this.#over || (this.#ended && this.#requestEnded)) return; // the lane may have its next exchange already
     this.cancel();
     failExchange(this.#lane, error);
   }

@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { refuseUnverifiedTls } from "./run-service.ts";
 
+/** Halves the time that a process takes to start from its source. */
+const COMPILE_CACHE = fileURLToPath(new URL("../../../.cache/compiled", import.meta.url));
 const FIXTURE = fileURLToPath(new URL("run-service-fixture.ts", import.meta.url));
 const FLAGS = [
   "--experimental-transform-types",
@@ -23,8 +25,10 @@ function start(what: string, ...more: string[]) {
 }
 
 function startWith(environment: Record<string, string>, ...args: string[]) {
-  const { NODE_OPTIONS: _jestOwn, ...inherited } = process.env;
-  const child = spawn(process.execPath, [...FLAGS, FIXTURE, ...args], { env: { ...inherited, ...environment } });
+  const { NODE_OPTIONS: _jestOwn, FAIRLEAD_EXIT_WITH_STDIN: _keepers, ...inherited } = process.env;
+  const child = spawn(process.execPath, [...FLAGS, FIXTURE, ...args], {
+    env: { ...inherited, NODE_COMPILE_CACHE: COMPILE_CACHE, ...environment },
+  });
   running.add(child);
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
@@ -71,6 +75,24 @@ describe("a service's process", () => {
     const { code, log } = await ended;
     expect(code).toBe(0);
     expect(log).toMatch(/did not stop in good order/);
+  });
+
+  it("does not outlive the parent that keeps it, however that ended", async () => {
+    const { child, ready, ended } = startWith({ FAIRLEAD_EXIT_WITH_STDIN: "1" }, "serves");
+    await ready;
+    child.stdin?.end();
+    const { code, log } = await ended;
+    expect(code).toBe(0);
+    expect(log).toMatch(/"stoppedWithin":1500/);
+  });
+
+  it("goes on without standard input when nobody keeps it", async () => {
+    const { child, ready, ended } = start("serves", "127.0.0.1:0");
+    const line = await ready;
+    child.stdin?.end();
+    expect(await (await fetch(`${line.private}/healthz`)).text()).toBe("ok\n");
+    child.kill("SIGTERM");
+    expect((await ended).code).toBe(0);
   });
 
   it("exits 1 with one sentence when it cannot start", async () => {

@@ -124,6 +124,19 @@ describe("the identity proxy's account is refused, and the right that is too muc
     });
   });
 
+  it.each(["default", "kube-system"])("in the namespace %s alone", async (namespace) => {
+    const secrets = { verbs: ["get"], apiGroups: [""], resources: ["secrets"] };
+    fixture.answer = ({ body }, response) => {
+      const here = JSON.parse(body).spec.namespace === namespace;
+      const status = { resourceRules: here ? [IMPERSONATE, secrets] : [IMPERSONATE], nonResourceRules: DISCOVERY };
+      response.writeHead(201).end(JSON.stringify({ status }));
+    };
+    await expect(check()).rejects.toMatchObject({
+      code: ErrorCode.ACCESS_DENIED,
+      message: expect.stringMatching(/may get secrets/),
+    });
+  });
+
   it.each<[what: string, rule: object, named: string]>([
     ["all paths", { verbs: ["*"], nonResourceURLs: ["*"] }, "may \\* \\*"],
     ["reading all paths", { verbs: ["get"], nonResourceURLs: ["*"] }, "may get \\*"],

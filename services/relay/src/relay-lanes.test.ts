@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { CertificateAuthority } from "@fairlead/certificates";
@@ -108,6 +110,22 @@ describe("an agent", () => {
     const again = new AgentFixture(connect(), token);
     again.register();
     await expect(again.registered).rejects.toMatchObject({ code: ErrorCode.TOKEN_REFUSED });
+  });
+
+  it("that cannot be looked up is turned away, and the relay lives on", async () => {
+    const { lane } = await clusterWithAgent();
+    const database = new DatabaseSync(join(relay.folder, "relay.sqlite"), { enableForeignKeyConstraints: false });
+    database.exec("alter table agents rename to agents_away");
+    const refused = new AgentFixture(connect(), "fla_any");
+    refused.register();
+    expect(await refused.ended.take()).toBeDefined();
+    expect(relay.logged.join()).toMatch(/an agent cannot be taken in/);
+    database.exec("alter table agents_away rename to agents");
+    database.close();
+    const client = await openClient();
+    const answered = client.exchange(headFor("prod", jane()));
+    await lane.serve("still here");
+    expect(await answered).toBe("still here");
   });
 
   it("that kept quiet while its cluster was removed and made anew does not speak for the new one", async () => {
@@ -431,6 +449,16 @@ describe("when the relay stops", () => {
     expect(await answered).toBe("in time");
     await stopped;
     await Promise.all([client.closes.take(), agent.ended.take(), lane.closes.take()]);
+  });
+
+  it("it refuses what only waits for an agent, without waiting for the grace", async () => {
+    await relay.makeCluster("prod");
+    const client = await openClient();
+    client.request(headFor("prod", jane()));
+    await until(() => relay.counts.waiting_exchanges === 1);
+    const stopped = relay.stop(60_000);
+    expect(await client.fault()).toMatchObject({ code: ErrorCode.DRAINING, hop: Hop.RELAY });
+    await stopped;
   });
 
   it("it cuts what is left at the end of the grace", async () => {

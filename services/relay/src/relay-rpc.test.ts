@@ -137,6 +137,15 @@ describe.each(PROTOCOLS)("by %s, the relay", (_name, send) => {
     expect((await send("POST", LIST, bearer(token), "{}")).status).toBe(200);
   });
 
+  it("refuses a call of more than 64 KiB, before it is known whose it is", async () => {
+    const body = JSON.stringify({ name: "x".repeat(70_000) });
+    const path = LIST.replace("ListClusters", "CreateCluster");
+    for (const headers of [bearer(relay.token("root")), { "Content-Type": "application/json" }]) {
+      expect((await send("POST", path, headers, body)).status).toBeGreaterThanOrEqual(400);
+    }
+    expect((await relay.as("root").clusters.listClusters({})).clusters).toEqual([]);
+  });
+
   it.each([
     ["GET", "/", 404],
     ["GET", "/healthz/", 404],
@@ -335,6 +344,31 @@ describe("the relay lives on", () => {
         stream.close(code);
         await new Promise<void>((resolve) => stream.on("close", resolve));
       }
+    }
+    expect((await onSession(session, "GET", "/healthz")).status).toBe(200);
+    session.close();
+  });
+
+  it("when a peer asks without a path, or with an authority or a path that is no URL", async () => {
+    const session = connectHttp2(relay.url, { ca: tls.ca });
+    const strange = [
+      { ":method": "CONNECT", ":authority": "evil.example:443" },
+      { ":method": "GET", ":path": "*", ":scheme": "https" },
+      { ":method": "GET", ":path": "/%", ":scheme": "https" },
+      { ":method": "GET", ":path": "//[", ":scheme": "https" },
+      { ":method": "POST", ":path": LIST, ":authority": "[", "content-type": "application/json" },
+      { ":method": "POST", ":path": `${LIST}?%`, ":authority": "%", "content-type": "application/json" },
+    ];
+    for (const headers of strange) {
+      const stream = session.request(headers, { endStream: true });
+      stream.on("error", () => {});
+      const status = new Promise<number>((resolve) => {
+        stream.on("response", (answer) => resolve(Number(answer[":status"])));
+        stream.on("close", () => resolve(0));
+      });
+      stream.resume();
+      expect([headers, await status]).toEqual([headers, expect.any(Number)]);
+      expect(await status).not.toBe(200);
     }
     expect((await onSession(session, "GET", "/healthz")).status).toBe(200);
     session.close();

@@ -459,6 +459,37 @@ describe("an upgrade through the local proxy", () => {
     expect(await lane.closes.take()).toBeDefined();
   });
 
+  it("behind a request that is not answered yet ends the connection: it has no place for two answers", async () => {
+    const socket = await dial();
+    socket.on("error", () => {});
+    const first = head("GET /slow HTTP/1.1", ...GOOD_LINES().slice(0, 2));
+    socket.write(
+      first + head("GET /exec HTTP/1.1", ...GOOD_LINES().slice(0, 2), "Connection: Upgrade", "Upgrade: websocket"),
+    );
+    let answer = "";
+    socket.setEncoding("latin1").on("data", (chunk: string) => (answer += chunk));
+    await once(socket, "close");
+    expect(answer).toBe("");
+  });
+
+  it("behind a request that is answered goes its way on the same connection", async () => {
+    const socket = await dial();
+    socket.setEncoding("latin1");
+    socket.write(head("GET /first HTTP/1.1", ...GOOD_LINES().slice(0, 2)));
+    const lane = await relay.lanes.take();
+    await lane.head();
+    await until(() => pool.counts.idle_lanes === 1);
+    lane.answer("first");
+    expect(String((await once(socket, "data"))[0])).toMatch(/^HTTP\/1\.1 200 /);
+    socket.write(head("GET /exec HTTP/1.1", ...GOOD_LINES().slice(0, 2), "Connection: Upgrade", "Upgrade: websocket"));
+    expect((await lane.head()).upgrade).toBe("websocket");
+    lane.begin(101, "websocket");
+    let answer = "";
+    socket.on("data", (chunk: string) => (answer += chunk));
+    await until(() => answer.includes("HTTP/1.1 101"));
+    socket.destroy();
+  });
+
   it("that the cluster refuses is answered as it says, and the connection is closed", async () => {
     const socket = await dial();
     socket.write(head("GET /exec HTTP/1.1", ...GOOD_LINES().slice(0, 2), "Connection: Upgrade", "Upgrade: websocket"));

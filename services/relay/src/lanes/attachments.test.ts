@@ -121,6 +121,12 @@ describe("an exchange gets a lane", () => {
     expect((await take()).lane).toBe(lane);
   });
 
+  it("of the newest agent, which is surest to live", async () => {
+    new FakeAgent().offerLane();
+    const lane = new FakeAgent().offerLane();
+    expect((await take()).lane).toBe(lane);
+  });
+
   it("of an agent that is not stopping", async () => {
     const stopping = new FakeAgent();
     stopping.offerLane();
@@ -331,6 +337,35 @@ describe("the queue", () => {
     expect(outcome.fault).toBeUndefined();
     expect(attachments.waitingCount).toBe(1_000);
     await pass(LANE_WAIT_MS);
+  });
+});
+
+describe("when the relay stops", () => {
+  it("what waits for a lane is refused at once, of every cluster, and nothing waits any more", async () => {
+    const agent = new FakeAgent("other");
+    const outcomes = [watch(take()), watch(take("other"))];
+    await pass(100);
+    attachments.drain();
+    await pass(0);
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ fault: { code: ErrorCode.DRAINING, hop: Hop.RELAY }, afterMs: 100 });
+    }
+    const later = watch(take());
+    await pass(0);
+    expect(later.fault).toMatchObject({ code: ErrorCode.DRAINING });
+    expect(attachments.waitingCount).toBe(0);
+    expect(agent.told.map((frame) => frame.case)).toEqual(["laneDemand", "drain"]);
+  });
+
+  it("a lane that comes back serves nobody", async () => {
+    const agent = new FakeAgent();
+    agent.offerLane();
+    const taken = await take();
+    attachments.drain();
+    attachments.offer(taken);
+    const outcome = watch(take());
+    await pass(0);
+    expect(outcome.fault).toMatchObject({ code: ErrorCode.DRAINING });
   });
 });
 
