@@ -251,18 +251,6 @@ describe("the two directions of an upgraded connection", () => {
     expect(client.text).toBe("output");
   });
 
-  it("are both cut when the origin resets after it had ended its own, under the client's upload", async () => {
-    const { bridge, client, wire } = await upgraded();
-    wire.socket.end();
-    await client.ended;
-    client.write("upload");
-    await wire.until("upload");
-    wire.reset();
-    await cut(client);
-    await settled(() => bridge.served.live);
-    expect(bridge.served.live).toBe(0);
-  });
-
   it("are both cut when the lanes are lost", async () => {
     const { bridge, client, wire } = await upgraded();
     bridge.cutLanes();

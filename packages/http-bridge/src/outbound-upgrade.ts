@@ -31,7 +31,6 @@ export class OutboundUpgrade implements Outbound {
   readonly #offsets = new OffsetCheck(Hop.AGENT);
   #source: Socket | IncomingMessage | undefined;
   #socket: Socket | undefined;
-  #requestEnded = false;
   #ended = false;
   #over = false;
 
@@ -80,7 +79,6 @@ export class OutboundUpgrade implements Outbound {
 
   #passOn(frame: BodyFrame): void {
     const bytes = this.#offsets.accept(frame.value);
-    this.#requestEnded = frame.case === "end";
     if (!this.#socket) {
       // Written before the 101, these bytes would be read as a request of their own.
       if (bytes.length === 0 && this.#source) return;
@@ -146,7 +144,7 @@ export class OutboundUpgrade implements Outbound {
   }
 
   #fail(error: FairleadError): void {
-    if (this.#over || (this.#ended && this.#requestEnded)) return; // the lane may have its next exchange already
+    if (this.#over || this.#ended) return;
     this.cancel();
     failExchange(this.#lane, error);
   }
