@@ -1,4 +1,4 @@
-/** Tests run from the sources: SWC strips the types, and the condition resolves workspace packages to their src. */
+/** SWC strips the types of the tests and of the package under test; other workspace packages are taken as they were built. */
 const shared = {
   extensionsToTreatAsEsm: [".ts"],
   transform: {
@@ -13,7 +13,6 @@ const shared = {
       },
     ],
   },
-  testEnvironmentOptions: { exportConditions: ["node", "node-addons", "@fairlead/source"] },
 };
 
 /** @type {import("jest").Config} */
