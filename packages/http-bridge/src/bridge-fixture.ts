@@ -51,6 +51,8 @@ export interface BridgeOptions {
   prepare?: (upstream: Upstream, head: RequestHead) => Upstream | Promise<Upstream>;
   /** Has clients come by TLS. */
   clientTls?: { cert: string; key: string };
+  /** Has each send of a request frame say that it is to wait, and go on a turn later. */
+  everySendWaits?: boolean;
   /** False: `frames` stays empty. For bodies that are too large to keep. */
   keepFrames?: boolean;
   /** Serves lanes in place of `serveLane`. */
@@ -100,6 +102,11 @@ export class Bridge {
   /** The HTTP server's port. */
   get port(): number {
     return (this.#http.address() as AddressInfo).port;
+  }
+
+  /** The port that lanes come to. */
+  get lanePort(): number {
+    return (this.#laneServer.address() as AddressInfo).port;
   }
 
   /** How many lanes are idle. */
@@ -153,8 +160,7 @@ export class Bridge {
     for (const server of [this.#laneServer, this.#http]) {
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     }
-    const { port } = this.#laneServer.address() as AddressInfo;
-    this.#client = makeGrpcClient(`127.0.0.1:${port}`, credentials.createInsecure());
+    this.#client = makeGrpcClient(`127.0.0.1:${this.lanePort}`, credentials.createInsecure());
   }
 
   #serve(lane: Lane): void {
@@ -195,8 +201,11 @@ export class Bridge {
   /** Notes each message of a call, and passes it on. */
   #seen(stream: GrpcClientStream): MessageStream {
     const { frames } = this;
+    const { everySendWaits = false } = this.#options;
+    let drained = (): void => {};
     return {
-      start: (events) =>
+      start: (events) => {
+        drained = () => events.drained();
         stream.start({
           message: (message) => {
             const frame = decodeResponse(message);
@@ -206,10 +215,13 @@ export class Bridge {
           ended: () => events.ended(),
           drained: () => events.drained(),
           closed: (error) => events.closed(error),
-        }),
+        });
+      },
       send: (message) => {
         frames.push({ to: "server", frame: decodeRequest(message) });
-        return stream.send(message);
+        const flows = stream.send(message);
+        if (everySendWaits) setImmediate(drained);
+        return flows && !everySendWaits;
       },
       end: () => stream.end(),
       reset: (reason) => stream.reset(reason),

@@ -137,15 +137,18 @@ describe("an upgrade", () => {
     await wire.until("early bytes");
   });
 
-  it("whose head is large loses no byte that came right behind it either", async () => {
-    const { bridge, origin } = await scene();
+  it("whose head the lane takes slowly loses no byte that came right behind it either", async () => {
+    const origin = await new WireServer().start();
+    ends.push(() => origin.close());
+    const bridge = await bridgeWith({ origin: origin.port, everySendWaits: true });
     const client = await clientOf(bridge);
-    client.write(`${asks("websocket", `/x?command=${"y".repeat(500_000)}`, "GET")}early bytes`);
+    client.write(`${asks("websocket", "/x", "GET")}early bytes`);
     const wire = await origin.accept();
     await wire.head();
-    await settled(() => bridge.frames.length);
     wire.write(SWITCHES);
     await wire.until("early bytes");
+    client.write(" and more");
+    await wire.until("early bytes and more");
   });
 
   it("to TLS origins and back goes the same way", async () => {
@@ -249,6 +252,24 @@ describe("the two directions of an upgraded connection", () => {
     wire.reset();
     await cut(client);
     expect(client.text).toBe("output");
+  });
+
+  it("end in good order for a client that says goodbye after the origin's end, though the origin then resets", async () => {
+    const { bridge, client, wire } = await upgraded();
+    wire.socket.end("last words");
+    await client.ended;
+    client.write("goodbye");
+    await wire.until("goodbye");
+    wire.reset();
+    const released = new Promise<void>((resolve) => {
+      bridge.onReleased = resolve;
+    });
+    client.write(Buffer.alloc(2 * 1024 * 1024)); // thrown away
+    client.socket.end();
+    expect(await client.closed).toBeUndefined();
+    await released;
+    expect(client.text).toBe("last words");
+    expect([bridge.served.live, bridge.idleLanes]).toEqual([1, 1]);
   });
 
   it("are both cut when the lanes are lost", async () => {
