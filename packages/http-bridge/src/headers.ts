@@ -71,8 +71,13 @@ export function toRawHeaders(headers: readonly Header[], drops: (name: string) =
  */
 export function headText(status: number, reason: string, raw: readonly string[]): string {
   checkLines(["Reason", reason, ...raw]);
-  const lines = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
+  const lines = asPairs(raw).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
+}
+
+/** Node's raw form as pairs of name and value. */
+export function asPairs(raw: readonly string[]): [name: string, value: string][] {
+  return raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));
 }
 
 /** All values of a header, by its name in lower case. */

@@ -13,7 +13,7 @@ import {
   type WholeResponse,
 } from "@fairlead/protocol";
 import { BodyFramer, OffsetCheck } from "./bodies.ts";
-import { headText, toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { asPairs, headText, toFrameHeaders, toRawHeaders } from "./headers.ts";
 import { answerOf } from "./response-head.ts";
 import { explainLoss, sendStatus } from "./status.ts";
 import { serverTiming } from "./timings.ts";
@@ -150,7 +150,7 @@ export class InboundHttp {
   }
 
   #finish(last: Uint8Array, trailers: WholeResponse["trailers"]): void {
-    if (trailers.length > 0) this.#response.addTrailers(pairs(toRawHeaders(trailers)));
+    if (trailers.length > 0) this.#response.addTrailers(asPairs(toRawHeaders(trailers)));
     this.#response.end(last);
   }
 
@@ -179,8 +179,4 @@ const NOTHING = new Uint8Array();
 function hasNoBody(request: IncomingMessage): boolean {
   const length = request.headers["content-length"];
   return request.headers["transfer-encoding"] === undefined && (length === undefined || length === "0");
-}
-
-function pairs(raw: string[]): [string, string][] {
-  return raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));
 }

@@ -15,7 +15,7 @@ import {
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
 import { followConnecting } from "./connecting.ts";
-import { toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { asPairs, toFrameHeaders, toRawHeaders } from "./headers.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
 import { apiserverError, type Upstream } from "./upstream.ts";
@@ -188,7 +188,3 @@ export class OutboundHttp implements Outbound {
 }
 
 const NOTHING = new Uint8Array();
-
-function asPairs(raw: string[]): [string, string][] {
-  return raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));
-}

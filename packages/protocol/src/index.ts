@@ -1,7 +1,6 @@
 export { type ErrorMapping, errorMapping } from "./error-table.ts";
 export { errorCodeName, FairleadError, hopName } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
-export { FrameOrder } from "./frame-order.ts";
 export { FrameStream, type FrameStreamEvents } from "./frame-stream.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/access_rule_service_pb.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/cluster_service_pb.ts";
@@ -18,6 +17,7 @@ export { makeGrpcClient, methodPath } from "./grpc-client.ts";
 export { type CallOptions, GrpcClientStream } from "./grpc-client-stream.ts";
 export { GrpcServerStream } from "./grpc-server-stream.ts";
 export { LANE_SERVER_OPTIONS, widenConnectionWindow } from "./http2-settings.ts";
+export { IDLE_LANES, IdleLanes } from "./idle-lanes.ts";
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";

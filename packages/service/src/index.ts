@@ -1,5 +1,6 @@
 export type { Logger } from "pino";
 export { openPrivatePort, splitAddress } from "./private-port.ts";
+export { addProcessOptions, type ServiceCommandOptions } from "./process-options.ts";
 export {
   type ProcessOptions,
   type RunningService,

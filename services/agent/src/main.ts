@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { runService } from "@fairlead/service";
+import { addProcessOptions, runService, type ServiceCommandOptions } from "@fairlead/service";
 import { credentials } from "@grpc/grpc-js";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { Agent, type Peer } from "./agent.ts";
 import { startIdentityProxy } from "./identity-proxy-process.ts";
 
-interface Options {
+interface Options extends ServiceCommandOptions {
   relay: string;
   relayCa?: string;
   tokenFile: string;
@@ -17,8 +17,6 @@ interface Options {
   kubeconfig?: string;
   context?: string;
   authentication?: string;
-  private?: string;
-  grace: number;
 }
 
 const VERSION = "0.1.0";
@@ -35,15 +33,13 @@ const command = new Command("fairlead-agent")
   .option("--kubeconfig <file>", "outside a cluster: start an identity proxy beside the agent with this kubeconfig")
   .option("--context <name>", "context of the kubeconfig")
   .option("--authentication <file>", "with --kubeconfig: the identity proxy's AuthenticationConfiguration")
-  .option("--private <address>", "HOST:PORT for /healthz, /readyz and /metrics")
-  .option("--grace <seconds>", "how long exchanges may go on after SIGTERM", seconds, 20)
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead-agent --relay https://relay.example.com --token-file token --identity-proxy unix:/run/fairlead/identity.sock\n" +
       "  fairlead-agent --relay https://relay.example.com --token-file token --kubeconfig impersonator.conf --authentication auth.yaml",
   );
 
-const options = command.parse().opts<Options>();
+const options = addProcessOptions(command).parse().opts<Options>();
 await runService("agent", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
   const beside = besideIdentityProxy(options);
   const agent = new Agent({
@@ -101,9 +97,4 @@ function tlsPeer(url: string, files: { ca?: string | undefined; cert?: string; k
     target: port === "" ? `${hostname}:443` : host,
     credentials: () => credentials.createSsl(read(files.ca), read(files.key), read(files.cert)),
   };
-}
-
-function seconds(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("a whole number of seconds is due");
-  return Number(value);
 }

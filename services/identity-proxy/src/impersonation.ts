@@ -1,5 +1,5 @@
 import type { Subject } from "@fairlead/authentication";
-import { headerValues, toRawHeaders } from "@fairlead/http-bridge";
+import { headerValues, readSubprotocols, type Subprotocols, toRawHeaders } from "@fairlead/http-bridge";
 import { ErrorCode, exchangeIdText, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 
 /*
@@ -9,9 +9,6 @@ import { ErrorCode, exchangeIdText, FairleadError, Hop, type RequestHead } from 
  * start-up, see least-privilege.ts); every header that could add to, change or strip ours is removed before ours are
  * set; the headers are built in one place, here; and node's `Connection` header never carries a name.
  */
-
-/** Prefix of the bearer token among WebSocket subprotocols (kubernetes/apiserver, websocket/protocol.go). */
-const BEARER_PROTOCOL = "base64url.bearer.authorization.k8s.io.";
 
 /** Headers that are ours to say, or that another authenticator of the apiserver would believe. */
 const OWN = new Set([
@@ -52,7 +49,7 @@ export function refuseImpersonation(head: RequestHead): void {
  */
 export function impersonatingHeaders(head: RequestHead, subject: Subject, host: string, token?: string): string[] {
   const headers = ["Host", host, ...toRawHeaders(head.headers, isReserved)];
-  const protocols = subprotocols(head).filter((protocol) => !protocol.startsWith(BEARER_PROTOCOL));
+  const { protocols } = subprotocolsOf(head);
   if (protocols.length > 0) headers.push("Sec-WebSocket-Protocol", protocols.join(", "));
   headers.push("Audit-ID", exchangeIdText(head.exchangeId));
   if (token !== undefined) headers.push("Authorization", `Bearer ${token}`);
@@ -70,24 +67,18 @@ export function impersonatingHeaders(head: RequestHead, subject: Subject, host: 
  */
 export function callerToken(head: RequestHead): string | undefined {
   const authorization = headerValues(head.headers, "authorization");
-  const encoded = subprotocols(head).filter((protocol) => protocol.startsWith(BEARER_PROTOCOL));
-  if (authorization.length + encoded.length > 1) {
+  const { tokens } = subprotocolsOf(head);
+  if (authorization.length + tokens.length > 1) {
     const sentence = "the request has more than one credential; send one";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.IDENTITY_PROXY, sentence);
   }
   const [value] = authorization;
   if (value !== undefined) return /^Bearer +(\S+) *$/i.exec(value)?.[1];
-  const [protocol] = encoded;
-  return protocol && Buffer.from(protocol.slice(BEARER_PROTOCOL.length), "base64url").toString();
+  return tokens[0];
 }
 
-function subprotocols(head: RequestHead): string[] {
-  return headerValues(head.headers, "sec-websocket-protocol").flatMap((line) =>
-    line
-      .split(",")
-      .map((protocol) => protocol.trim())
-      .filter((protocol) => protocol !== ""),
-  );
+function subprotocolsOf(head: RequestHead): Subprotocols {
+  return readSubprotocols(headerValues(head.headers, "sec-websocket-protocol"));
 }
 
 /** Go reads header bytes as UTF-8; node writes one byte a character. */

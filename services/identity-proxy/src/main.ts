@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 import { readAuthenticationConfiguration, TokenVerifier } from "@fairlead/authentication";
 import { Hop } from "@fairlead/protocol";
-import { runService, splitAddress } from "@fairlead/service";
-import { Command, InvalidArgumentError } from "commander";
+import { addProcessOptions, runService, type ServiceCommandOptions, splitAddress } from "@fairlead/service";
+import { Command } from "commander";
 import { Apiserver } from "./apiserver.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
 import { checkLeastPrivilege } from "./least-privilege.ts";
 
-interface Options {
+interface Options extends ServiceCommandOptions {
   listen: string;
   tlsCert?: string;
   tlsKey?: string;
@@ -16,8 +16,6 @@ interface Options {
   authentication: string;
   kubeconfig?: string;
   context?: string;
-  private?: string;
-  grace: number;
 }
 
 const command = new Command("fairlead-identity-proxy")
@@ -32,15 +30,13 @@ const command = new Command("fairlead-identity-proxy")
   )
   .option("--kubeconfig <file>", "how to reach the apiserver; without it, the pod's service account")
   .option("--context <name>", "context of the kubeconfig")
-  .option("--private <address>", "HOST:PORT for /healthz, /readyz and /metrics")
-  .option("--grace <seconds>", "how long exchanges may go on after SIGTERM", seconds, 20)
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead-identity-proxy --listen unix:/run/fairlead/identity.sock --authentication auth.yaml\n" +
       "  fairlead-identity-proxy --listen 0.0.0.0:8444 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml",
   );
 
-const options = command.parse().opts<Options>();
+const options = addProcessOptions(command).parse().opts<Options>();
 await runService("identity-proxy", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
   const issuers = await readAuthenticationConfiguration(options.authentication);
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
@@ -66,9 +62,4 @@ function listenOptions({ listen, tlsCert, tlsKey, clientCa }: Options): ListenOp
     throw new Error("--listen HOST:PORT needs --tls-cert, --tls-key and --client-ca: only the agent may come in");
   }
   return { kind: "tls", host, port, cert: tlsCert, key: tlsKey, clientCa };
-}
-
-function seconds(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("a whole number of seconds is due");
-  return Number(value);
 }

@@ -4,6 +4,7 @@ import {
   FairleadError,
   GrpcClientStream,
   Hop,
+  IdleLanes,
   Lane,
   methodPath,
   Patience,
@@ -12,10 +13,6 @@ import type { Client } from "@grpc/grpc-js";
 import { relayUnreachable } from "../relay/relay-connection.ts";
 
 const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
-/** How many idle lanes are kept. */
-const IDLE_LANES = 2;
-/** How long a lane beyond those is kept idle, in milliseconds. */
-const SURPLUS_LANE_MS = 10_000;
 /** Between two attempts to reach a relay that is away, in milliseconds. */
 const RETRY_MS = 150;
 /** How long one attempt may take, in milliseconds. A round trip of a lane and a TLS handshake fit easily. */
@@ -25,9 +22,8 @@ const ATTEMPT_MS = 3_000;
 export class LanePool {
   readonly #url: URL;
   readonly #connect: () => Client;
-  readonly #idle: { lane: Lane; sinceMs: number }[] = [];
   readonly #lanes = new Set<Lane>();
-  readonly #trim: NodeJS.Timeout;
+  readonly #idle = new IdleLanes((lane) => this.#lanes.delete(lane));
   #client: Client | undefined;
   #opening = 0;
   readonly #patience = new Patience();
@@ -39,11 +35,10 @@ export class LanePool {
   constructor(url: URL, connect: () => Client) {
     this.#url = url;
     this.#connect = connect;
-    this.#trim = setInterval(() => this.#endSurplus(), SURPLUS_LANE_MS / 2);
   }
 
   get counts(): { lanes: number; idle_lanes: number } {
-    return { lanes: this.#lanes.size, idle_lanes: this.#idle.length };
+    return { lanes: this.#lanes.size, idle_lanes: this.#idle.count };
   }
 
   /**
@@ -54,7 +49,7 @@ export class LanePool {
    */
   async take(signal: AbortSignal): Promise<Lane> {
     for (let attempt = 0; ; attempt++) {
-      const lane = this.#popIdle();
+      const lane = this.#idle.take();
       if (lane) {
         this.#openAhead();
         return lane;
@@ -75,28 +70,20 @@ export class LanePool {
 
   /** Takes a lane back that is free again. */
   release(lane: Lane): void {
-    if (lane.closed) return;
-    this.#idle.push({ lane, sinceMs: Date.now() });
-    lane.start({ frame: () => {}, drained: () => {}, idle: () => {}, closed: () => {} });
-    lane.resume();
+    if (!lane.closed) this.#idle.keep(lane);
   }
 
   /** Ends all lanes. */
   close(): void {
-    clearInterval(this.#trim);
+    this.#idle.stop();
     const reason = new FairleadError(ErrorCode.DRAINING, Hop.CLIENT_PROXY, "the client proxy is stopping");
     for (const lane of this.#lanes) lane.reset(reason);
     this.#client?.close();
   }
 
-  #popIdle(): Lane | undefined {
-    for (let entry = this.#idle.pop(); entry; entry = this.#idle.pop()) if (!entry.lane.closed) return entry.lane;
-    return undefined;
-  }
-
   /** The next request is not to wait for a lane's round trip. */
   #openAhead(): void {
-    if (this.#idle.length > 0 || this.#opening > 0) return;
+    if (this.#idle.count > 0 || this.#opening > 0) return;
     this.#open().then(
       (lane) => this.release(lane),
       () => {}, // the next request tries again, and tells
@@ -135,18 +122,6 @@ export class LanePool {
 
   #forget(lane: Lane): void {
     this.#lanes.delete(lane);
-    const at = this.#idle.findIndex((entry) => entry.lane === lane);
-    if (at >= 0) this.#idle.splice(at, 1);
-  }
-
-  #endSurplus(): void {
-    const before = Date.now() - SURPLUS_LANE_MS;
-    const surplus = this.#idle
-      .filter(({ sinceMs }) => sinceMs < before)
-      .slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
-    for (const { lane } of surplus) {
-      this.#forget(lane);
-      lane.end();
-    }
+    this.#idle.forget(lane);
   }
 }

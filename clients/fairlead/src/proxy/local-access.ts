@@ -1,9 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { readSubprotocols } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-
-/** Prefix of the bearer token among WebSocket subprotocols (kubernetes/apiserver, websocket/protocol.go). */
-const BEARER_PROTOCOL = "base64url.bearer.authorization.k8s.io.";
 
 /**
  * Judges whether a request to the local proxy comes from its kubeconfig's user: not from a web page in the user's
@@ -28,18 +26,12 @@ export function checkLocalAccess(request: IncomingMessage, port: number, localTo
 
 /** Leaves the bearer token out of a Sec-WebSocket-Protocol value; undefined if nothing is left. */
 export function withoutBearerProtocol(value: string): string | undefined {
-  const kept = protocolsOf(value).filter((protocol) => !protocol.startsWith(BEARER_PROTOCOL));
-  return kept.length > 0 ? kept.join(", ") : undefined;
+  const { protocols } = readSubprotocols([value]);
+  return protocols.length > 0 ? protocols.join(", ") : undefined;
 }
 
 function bearerProtocol(request: IncomingMessage): string | undefined {
-  const values = request.headersDistinct["sec-websocket-protocol"] ?? [];
-  const found = values.flatMap(protocolsOf).find((protocol) => protocol.startsWith(BEARER_PROTOCOL));
-  return found && Buffer.from(found.slice(BEARER_PROTOCOL.length), "base64url").toString();
-}
-
-function protocolsOf(value: string): string[] {
-  return value.split(",").map((protocol) => protocol.trim());
+  return readSubprotocols(request.headersDistinct["sec-websocket-protocol"] ?? []).tokens[0];
 }
 
 function equal(a: string, b: string): boolean {

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
-import type { AgentFrameSchema, FairleadError, FrameStream, Lane, RelayFrameSchema } from "@fairlead/protocol";
-
-/** How long a lane beyond the idle ones is kept, in milliseconds. */
-const SURPLUS_LANE_MS = 10_000;
-/** How many idle lanes an agent keeps. */
-export const IDLE_LANES = 2;
+import {
+  type AgentFrameSchema,
+  type FairleadError,
+  type FrameStream,
+  IdleLanes,
+  type Lane,
+  type RelayFrameSchema,
+} from "@fairlead/protocol";
 
 /** One agent's attachment: its control stream and the lanes that it offers. */
 export class Attachment {
@@ -13,9 +15,8 @@ export class Attachment {
   /** What the agent puts in each lane's `ready`. */
   readonly sessionId: Buffer = randomBytes(32);
   readonly #control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>;
-  readonly #idle: { lane: Lane; sinceMs: number }[] = [];
   readonly #lanes = new Set<Lane>();
-  readonly #trim: NodeJS.Timeout;
+  readonly #idle = new IdleLanes((lane) => this.#lanes.delete(lane));
   #draining = false;
   /** Why the agent cannot serve; undefined if it can. */
   problem: FairleadError | undefined;
@@ -28,7 +29,6 @@ export class Attachment {
     this.cluster = cluster;
     this.agentVersion = agentVersion;
     this.#control = control;
-    this.#trim = setInterval(() => this.#endSurplus(), SURPLUS_LANE_MS / 2);
   }
 
   get laneCount(): number {
@@ -42,8 +42,7 @@ export class Attachment {
 
   /** The lane that was used last, if one is idle: it is the warmest. */
   take(): Lane | undefined {
-    for (let entry = this.#idle.pop(); entry; entry = this.#idle.pop()) if (!entry.lane.closed) return entry.lane;
-    return undefined;
+    return this.#idle.take();
   }
 
   /** A lane came. */
@@ -54,20 +53,12 @@ export class Attachment {
 
   /** A lane has no exchange, or none any more. Its owner is this attachment until it is taken. */
   keep(lane: Lane): void {
-    this.#idle.push({ lane, sinceMs: Date.now() });
-    lane.start({
-      frame: () => {}, // none is legal between exchanges: the lane's order refuses it
-      drained: () => {},
-      idle: () => {},
-      closed: () => {},
-    });
-    lane.resume();
+    this.#idle.keep(lane);
   }
 
   #forget(lane: Lane): void {
     this.#lanes.delete(lane);
-    const at = this.#idle.findIndex((entry) => entry.lane === lane);
-    if (at >= 0) this.#idle.splice(at, 1);
+    this.#idle.forget(lane);
   }
 
   /** Asks the agent for more lanes. */
@@ -94,20 +85,9 @@ export class Attachment {
 
   /** Ends the attachment and all its lanes. */
   end(reason: FairleadError): void {
-    clearInterval(this.#trim);
+    this.#idle.stop();
     this.#draining = true;
     for (const lane of this.#lanes) lane.reset(reason);
     this.#control.refuse(reason);
-  }
-
-  #endSurplus(): void {
-    const before = Date.now() - SURPLUS_LANE_MS;
-    const surplus = this.#idle
-      .filter(({ sinceMs }) => sinceMs < before)
-      .slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
-    for (const { lane } of surplus) {
-      this.#forget(lane);
-      lane.end();
-    }
   }
 }

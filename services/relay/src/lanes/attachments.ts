@@ -1,5 +1,5 @@
-import { ErrorCode, FairleadError, Hop, type Lane, Patience } from "@fairlead/protocol";
-import { type Attachment, IDLE_LANES } from "./attachment.ts";
+import { ErrorCode, FairleadError, Hop, IDLE_LANES, type Lane, Patience } from "@fairlead/protocol";
+import type { Attachment } from "./attachment.ts";
 
 /** Most exchanges of one cluster that wait for a lane. */
 const MAX_WAITING = 1_000;

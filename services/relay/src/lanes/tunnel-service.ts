@@ -8,12 +8,13 @@ import {
   FrameStream,
   GrpcServerStream,
   Hop,
+  IDLE_LANES,
   Lane,
   RelayFrameSchema,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Clusters } from "../clusters/clusters.ts";
-import { Attachment, IDLE_LANES } from "./attachment.ts";
+import { Attachment } from "./attachment.ts";
 import type { Attachments } from "./attachments.ts";
 
 /** How often agents send heartbeats, in milliseconds. */
