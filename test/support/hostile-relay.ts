@@ -4,16 +4,15 @@ import {
   AccessService,
   decodeResponse,
   GrpcClientStream,
+  GrpcConnection,
   HeaderSchema,
   Hop,
   Lane,
-  makeGrpcClient,
   methodPath,
   RequestHeadSchema,
   type ResponseFrame,
   WholeRequestSchema,
 } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
 
 /**
  * Sends one request straight to the identity proxy, as a relay or an agent that checks nothing would.
@@ -27,7 +26,7 @@ export async function sendToIdentityProxy(
   target: string,
   headers: readonly (readonly [string, string])[],
 ): Promise<ResponseFrame["frame"]> {
-  const client = makeGrpcClient(`unix:${socket}`, credentials.createInsecure());
+  const client = new GrpcConnection(() => ({ path: socket }));
   const stream = new GrpcClientStream(client, methodPath(AccessService.method.exchange), {
     peerHop: Hop.IDENTITY_PROXY,
   });

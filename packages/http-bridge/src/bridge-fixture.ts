@@ -15,13 +15,13 @@ import {
   decodeResponse,
   FairleadError,
   GrpcClientStream,
+  GrpcConnection,
   GrpcServerStream,
   Hop,
   LANE_SERVER_OPTIONS,
   Lane,
   MAX_HEAD_BYTES,
   type MessageStream,
-  makeGrpcClient,
   methodPath,
   newExchangeId,
   type RequestFrame,
@@ -31,7 +31,6 @@ import {
   WholeRequestSchema,
   widenConnectionWindow,
 } from "@fairlead/protocol";
-import { type Client, credentials } from "@grpc/grpc-js";
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
 import { InboundHttp } from "./inbound-http.ts";
 import { InboundUpgrade, plainAnswer } from "./inbound-upgrade.ts";
@@ -66,7 +65,7 @@ export type SeenFrame =
 
 /**
  * The two ends of the bridge, joined by real lanes: an HTTP server that does what the client proxy does, less its
- * credentials; a node:http2 server and a grpc-js client on loopback; and `serveLane` towards an origin.
+ * credentials; a node:http2 server and a client on loopback; and `serveLane` towards an origin.
  */
 export class Bridge {
   readonly #options: BridgeOptions;
@@ -76,7 +75,7 @@ export class Bridge {
   readonly #http: Server;
   readonly #sockets = new Set<Socket>();
   readonly #idle: Lane[] = [];
-  #client: Client | undefined;
+  #client: GrpcConnection | undefined;
   /** Every frame of every lane of the HTTP server's, in order, as its requester's end sees it; without `ready`. */
   readonly frames: SeenFrame[] = [];
   /** How many lanes the serving end has had, and has. */
@@ -160,7 +159,7 @@ export class Bridge {
     for (const server of [this.#laneServer, this.#http]) {
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     }
-    this.#client = makeGrpcClient(`127.0.0.1:${this.lanePort}`, credentials.createInsecure());
+    this.#client = new GrpcConnection(() => ({ host: "127.0.0.1", port: this.lanePort }));
   }
 
   #serve(lane: Lane): void {

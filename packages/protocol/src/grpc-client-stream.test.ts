@@ -1,10 +1,10 @@
 import { constants } from "node:http2";
-import { credentials, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { FairleadError } from "./errors.ts";
 import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
-import { makeGrpcClient } from "./grpc-client.ts";
 import { GrpcClientStream } from "./grpc-client-stream.ts";
+import { GrpcConnection } from "./grpc-connection.ts";
 import { withGrpcPrefix } from "./grpc-framing.ts";
 import { CallFixture, StreamRecord } from "./lane-fixture.ts";
 
@@ -110,11 +110,11 @@ describe("a gRPC call's client end", () => {
     const { record, http2 } = await call();
     http2.respond(RESPONSE);
     http2.write(Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]));
-    expect(await record.closes.take()).toMatchObject({ code: ErrorCode.LIMIT_EXCEEDED });
+    expect(await record.closes.take()).toMatchObject({ code: ErrorCode.PROTOCOL_VIOLATION });
   });
 
   it("to a port where nobody listens is lost", async () => {
-    const client = makeGrpcClient("127.0.0.1:1", credentials.createInsecure());
+    const client = new GrpcConnection(() => ({ host: "127.0.0.1", port: 1 }));
     const stream = new GrpcClientStream(client, "/fairlead.test/Call", { peerHop: Hop.IDENTITY_PROXY });
     const record = new StreamRecord();
     stream.start(record);

@@ -1,9 +1,8 @@
-import { type Client, type ClientDuplexStream, Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import { type ClientHttp2Stream, constants, type Http2Stream, type IncomingHttpHeaders } from "node:http2";
 import { FairleadError } from "./errors.ts";
 import { ErrorCode, type Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
-import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
-
-const identity = (bytes: Buffer): Buffer => bytes;
+import type { GrpcConnection, StreamRequest } from "./grpc-connection.ts";
+import { GrpcStream } from "./grpc-stream.ts";
 
 /** How to open a call. */
 export interface CallOptions {
@@ -13,103 +12,118 @@ export interface CallOptions {
   peerHop: Hop;
 }
 
-/** The client's end of a bidirectional gRPC call, on grpc-js, which carries the messages as they are. */
-export class GrpcClientStream implements MessageStream {
-  readonly #call: ClientDuplexStream<Buffer, Buffer>;
-  readonly #peerHop: Hop;
-  #events: MessageStreamEvents | undefined;
-  #ended = false;
-  #peerEnded = false;
-  #ok: StatusObject | undefined;
-  #closed = false;
+/** The client's end of a bidirectional gRPC call. Every stock gRPC server can be the other end. */
+export class GrpcClientStream extends GrpcStream {
+  readonly #connection: GrpcConnection;
+  readonly #request: StreamRequest;
+  #answer: IncomingHttpHeaders = {};
+  #session: ClientHttp2Stream["session"];
+  #cause: Error | undefined;
 
   /**
-   * @param client a grpc-js client of the peer
+   * @param connection the connection to the peer; the call waits for it
    * @param path the method's path, `/package.Service/Method`
    * @param options the credential and the peer
    */
-  constructor(client: Client, path: string, options: CallOptions) {
-    const metadata = new Metadata();
-    if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
-    this.#peerHop = options.peerHop;
-    this.#call = client.makeBidiStreamRequest(path, identity, identity, metadata);
-    this.#call.on("error", () => {}); // "status" follows and tells
-    this.#call.on("status", (end) => this.#onStatus(end));
+  constructor(connection: GrpcConnection, path: string, options: CallOptions) {
+    super(options.peerHop);
+    this.#connection = connection;
+    const headers = {
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc+proto",
+      te: "trailers",
+      ...(options.token !== undefined && { authorization: `Bearer ${options.token}` }),
+    };
+    this.#request = {
+      headers,
+      opened: (stream) => {
+        stream.on("response", (answer) => this.#onResponse(answer));
+        stream.on("trailers", (trailers) => Object.assign(this.#answer, trailers));
+        stream.on("error", (cause) => {
+          this.#cause = cause;
+        });
+        this.#session = stream.session;
+        this.carry(stream);
+      },
+      failed: (cause) => this.close(this.#lost(cause.message, cause)),
+    };
+    connection.request(this.#request);
   }
 
-  start(events: MessageStreamEvents): void {
-    this.#events = events;
-    this.#call.on("data", (message: Buffer) => {
-      if (!this.#closed) events.message(message);
-    });
-    this.#call.on("drain", () => events.drained());
-    this.#call.on("end", () => {
-      this.#peerEnded = true;
-      if (!this.#closed) events.ended();
-      if (this.#ok) this.#close(this.#outcome(this.#ok));
-    });
-  }
-
-  send(message: Uint8Array): boolean {
-    if (this.#ended || this.#closed) return true;
-    return this.#call.write(Buffer.from(message.buffer, message.byteOffset, message.length));
-  }
-
-  end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#call.end();
-  }
-
+  /** The peer sees a cancelled call. */
   reset(reason: FairleadError): void {
-    this.#close(reason);
-    this.#call.cancel();
+    this.ended = true;
+    this.close(reason);
+    this.#connection.withdraw(this.#request);
+    this.stream?.close(constants.NGHTTP2_CANCEL);
   }
 
+  /** A client has no status to send: it ends its direction, and the peer ends the call when it sees that. */
   refuse(reason: FairleadError): void {
     this.end();
-    this.#call.resume(); // what still comes is thrown away; the peer ends the call when it sees our end
-    this.#close(reason);
+    this.stream?.resume(); // what still comes is thrown away
+    this.close(reason);
   }
 
-  pause(): void {
-    this.#call.pause();
+  protected endedWell(): boolean {
+    return this.#answer["grpc-status"] === "0";
   }
 
-  resume(): void {
-    this.#call.resume();
+  protected outcome(stream: Http2Stream): FairleadError | undefined {
+    const { "grpc-status": status, "grpc-message": message = "" } = this.#answer;
+    if (status === "0" && this.ended && this.peerEnded) return undefined;
+    if (status === "0") return this.#lost("the peer ended the call");
+    if (status === undefined) return this.#cut(stream);
+    const code = CODES.get(String(status));
+    const sentence = percentDecoded(String(message));
+    return code === undefined ? this.#lost(sentence) : new FairleadError(code, this.peerHop, sentence);
   }
 
-  /** grpc-js tells OK when the last message has come, which may be long before a slow reader has read it. */
-  #onStatus(end: StatusObject): void {
-    if (end.code === status.OK && !this.#peerEnded) this.#ok = end;
-    else this.#close(this.#outcome(end));
+  /** A server's status ends the call, whatever we had still to say. */
+  protected override afterPeerEnd(stream: Http2Stream): void {
+    if (this.#answer["grpc-status"] === undefined || (this.ended && this.peerEnded)) return; // "close" follows and tells
+    this.close(this.outcome(stream));
+    stream.close(constants.NGHTTP2_CANCEL);
   }
 
-  #outcome(end: StatusObject): FairleadError | undefined {
-    if (end.code === status.OK && this.#ended) return undefined;
-    const code = end.details.startsWith(NO_STATUS) ? ErrorCode.CONNECTION_LOST : CODES.get(end.code);
-    if (code !== undefined) return new FairleadError(code, this.#peerHop, end.details);
-    const reason = end.code === status.OK ? "the peer ended the call" : end.details;
-    return new FairleadError(ErrorCode.CONNECTION_LOST, this.#peerHop, `the connection was lost: ${reason}`);
+  #onResponse(answer: IncomingHttpHeaders): void {
+    this.#answer = answer;
+    const type = String(answer["content-type"] ?? "");
+    if (Number(answer[":status"]) === 200 && /^application\/grpc(\+proto)?$/.test(type)) return;
+    this.close(this.#lost(`the peer answers HTTP ${answer[":status"]} and ${type || "no type"}, which is not gRPC`));
+    this.stream?.close(constants.NGHTTP2_CANCEL);
   }
 
-  #close(error?: FairleadError): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#events?.closed(error);
+  /** The call ended without a status. node resets the streams of a connection that is lost with CANCEL too. */
+  #cut(stream: Http2Stream): FairleadError {
+    const cancelled = stream.rstCode === constants.NGHTTP2_CANCEL && this.#session?.destroyed === false;
+    return cancelled
+      ? new FairleadError(ErrorCode.CANCELLED, this.peerHop, "the call was cancelled by its peer")
+      : this.#lost(this.#cause?.message ?? "it ended without a status", this.#cause);
+  }
+
+  #lost(reason: string, cause?: Error): FairleadError {
+    const sentence = `the connection was lost: ${reason}`;
+    return new FairleadError(ErrorCode.CONNECTION_LOST, this.peerHop, sentence, { cause });
   }
 }
 
-/** How grpc-js begins the details of an INTERNAL that no server sent: the stream was reset (subchannel-call.js). */
-const NO_STATUS = "Received RST_STREAM";
+/** Status-Message as gRPC over HTTP/2 has it; one that cannot be decoded is shown as it is. */
+function percentDecoded(message: string): string {
+  try {
+    return decodeURIComponent(message);
+  } catch {
+    return message;
+  }
+}
 
-/** What a gRPC status says when a call ends without an Error message of ours. */
-const CODES = new Map<status, ErrorCode>([
-  [status.CANCELLED, ErrorCode.CANCELLED],
-  [status.UNAUTHENTICATED, ErrorCode.TOKEN_REFUSED],
-  [status.PERMISSION_DENIED, ErrorCode.ACCESS_DENIED],
-  [status.RESOURCE_EXHAUSTED, ErrorCode.LIMIT_EXCEEDED],
-  [status.NOT_FOUND, ErrorCode.CLUSTER_UNKNOWN],
-  [status.INTERNAL, ErrorCode.PROTOCOL_VIOLATION],
+/** What a gRPC status says when a call ends without an Error message of ours (grpc, doc/statuscodes.md). */
+const CODES = new Map([
+  ["1", ErrorCode.CANCELLED],
+  ["5", ErrorCode.CLUSTER_UNKNOWN],
+  ["7", ErrorCode.ACCESS_DENIED],
+  ["8", ErrorCode.LIMIT_EXCEEDED],
+  ["13", ErrorCode.PROTOCOL_VIOLATION],
+  ["16", ErrorCode.TOKEN_REFUSED],
 ]);

@@ -1,13 +1,24 @@
 /** Bytes before each message: a flag for compression and a length (gRPC over HTTP/2, Length-Prefixed-Message). */
 const PREFIX_BYTES = 5;
 
-/** Puts gRPC's prefix before a message, in one buffer, so that one write carries both. */
+/**
+ * Puts gRPC's prefix before a message, in one buffer, so that one write carries both. A message that was cut from a
+ * stream still has its prefix before it, and is not copied.
+ */
 export function withGrpcPrefix(message: Uint8Array): Buffer {
+  const before = prefixBefore(message);
+  if (before) return before;
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
   framed[0] = 0;
   framed.writeUInt32BE(message.length, 1);
   framed.set(message, PREFIX_BYTES);
   return framed;
+}
+
+function prefixBefore({ buffer, byteOffset, length }: Uint8Array): Buffer | undefined {
+  if (byteOffset < PREFIX_BYTES) return undefined;
+  const framed = Buffer.from(buffer, byteOffset - PREFIX_BYTES, PREFIX_BYTES + length);
+  return framed[0] === 0 && framed.readUInt32BE(1) === length ? framed : undefined;
 }
 
 /** Why a byte stream is not one of gRPC messages. */

@@ -25,7 +25,7 @@ async function stockCall(): Promise<{
   messages: Buffer[];
   status: Promise<StatusObject>;
 }> {
-  const call = calls.client.makeBidiStreamRequest("/fairlead.test/Call", identity, identity, new Metadata());
+  const call = calls.stock.makeBidiStreamRequest("/fairlead.test/Call", identity, identity, new Metadata());
   const messages: Buffer[] = [];
   call.on("error", () => {});
   call.on("data", (message: Buffer) => messages.push(message));
@@ -127,7 +127,7 @@ describe("a gRPC call's server end, with a stock client", () => {
 
   it("that is started when the client has already cancelled, tells that it is over", async () => {
     for (const cancelled of ["aborted", "close"]) {
-      const call = calls.client.makeBidiStreamRequest("/fairlead.test/Call", identity, identity, new Metadata());
+      const call = calls.stock.makeBidiStreamRequest("/fairlead.test/Call", identity, identity, new Metadata());
       call.on("error", () => {});
       const http2 = await calls.acceptStream();
       const server = new GrpcServerStream(http2, Hop.AGENT);

@@ -1,4 +1,4 @@
-import type { Http2Session, ServerOptions } from "node:http2";
+import type { ClientSessionOptions, Http2Session, ServerOptions } from "node:http2";
 
 /** What one lane may have in flight before its reader has read it, in bytes (HTTP/2's stream window, RFC 9113, 5.2). */
 export const LANE_WINDOW_BYTES = 1024 * 1024;
@@ -12,6 +12,12 @@ const MAX_SESSION_MEMORY_MB = 256;
 /** Settings of a server that lanes come to. */
 export const LANE_SERVER_OPTIONS: ServerOptions = {
   settings: { initialWindowSize: LANE_WINDOW_BYTES, maxConcurrentStreams: MAX_LANES_PER_CONNECTION },
+  maxSessionMemory: MAX_SESSION_MEMORY_MB,
+};
+
+/** Settings of a client of lanes. */
+export const LANE_CLIENT_OPTIONS: ClientSessionOptions = {
+  settings: { initialWindowSize: LANE_WINDOW_BYTES, enablePush: false },
   maxSessionMemory: MAX_SESSION_MEMORY_MB,
 };
 

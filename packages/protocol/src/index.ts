@@ -1,3 +1,4 @@
+export type { PeerAddress } from "./dial.ts";
 export { type ErrorMapping, errorMapping } from "./error-table.ts";
 export { errorCodeName, FairleadError, hopName } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
@@ -13,14 +14,15 @@ export {
 } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 export * from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 export * from "./gen/fairlead/tunnel/v1alpha1/tunnel_service_pb.ts";
-export { makeGrpcClient, methodPath } from "./grpc-client.ts";
 export { type CallOptions, GrpcClientStream } from "./grpc-client-stream.ts";
+export { GrpcConnection } from "./grpc-connection.ts";
 export { GrpcServerStream } from "./grpc-server-stream.ts";
 export { LANE_SERVER_OPTIONS, widenConnectionWindow } from "./http2-settings.ts";
 export { IDLE_LANES, IdleLanes } from "./idle-lanes.ts";
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
+export { methodPath } from "./method-path.ts";
 export { Patience } from "./patience.ts";
 export { requestHeadOf } from "./request-head.ts";
 export { failExchange, type SpliceOptions, splice } from "./splice.ts";

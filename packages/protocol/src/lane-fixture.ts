@@ -9,7 +9,7 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Client, credentials } from "@grpc/grpc-js";
+import { Client, credentials } from "@grpc/grpc-js";
 import type { FairleadError } from "./errors.ts";
 import { Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import {
@@ -18,8 +18,8 @@ import {
   type ResponseFrame,
   ResponseFrameSchema,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
-import { makeGrpcClient } from "./grpc-client.ts";
 import { GrpcClientStream } from "./grpc-client-stream.ts";
+import { GrpcConnection } from "./grpc-connection.ts";
 import { GrpcServerStream } from "./grpc-server-stream.ts";
 import { LANE_SERVER_OPTIONS, widenConnectionWindow } from "./http2-settings.ts";
 import type { LaneEvents } from "./lane.ts";
@@ -33,14 +33,15 @@ export interface Call {
   http2: ServerHttp2Stream;
 }
 
-/** A real node:http2 server and a real grpc-js client of it, on loopback: one connection for all calls. */
+/** A real node:http2 server and a real client of it, on loopback: one connection for all calls. */
 export class CallFixture {
   readonly #server = createServer(LANE_SERVER_OPTIONS);
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #streams = new Mailbox<ServerHttp2Stream>();
   /** The request headers of the stream that came last. */
   lastHeaders: IncomingHttpHeaders = {};
-  #client: Client | undefined;
+  #client: GrpcConnection | undefined;
+  #stock: Client | undefined;
   #rawClient: ClientHttp2Session | undefined;
 
   static async start(): Promise<CallFixture> {
@@ -56,13 +57,20 @@ export class CallFixture {
     });
     await new Promise<void>((resolve) => fixture.#server.listen(0, "127.0.0.1", resolve));
     const { port } = fixture.#server.address() as AddressInfo;
-    fixture.#client = makeGrpcClient(`127.0.0.1:${port}`, credentials.createInsecure());
+    fixture.#client = new GrpcConnection(() => ({ host: "127.0.0.1", port: port }));
     return fixture;
   }
 
-  get client(): Client {
+  get client(): GrpcConnection {
     if (!this.#client) throw new Error("the fixture is not started");
     return this.#client;
+  }
+
+  /** A stock gRPC client of the same server, on a connection of its own. */
+  get stock(): Client {
+    const { port } = this.#server.address() as AddressInfo;
+    this.#stock ??= new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    return this.#stock;
   }
 
   /** How many connections the server has. */
@@ -101,6 +109,7 @@ export class CallFixture {
 
   async close(): Promise<void> {
     this.#client?.close();
+    this.#stock?.close();
     this.#rawClient?.destroy();
     this.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));

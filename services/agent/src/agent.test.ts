@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import { credentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { Agent } from "./agent.ts";
 import { IdentityProxyFixture } from "./identity-proxy-fixture.ts";
@@ -26,8 +25,8 @@ beforeEach(async () => {
   readToken = () => TOKEN;
   logged = [];
   agent = new Agent({
-    relay: { target: relay.target, credentials: () => credentials.createInsecure() },
-    identityProxy: { target: identityProxy.target, credentials: () => credentials.createInsecure() },
+    relay: { name: "relay", address: () => relay.address },
+    identityProxy: { name: "identity proxy", address: () => identityProxy.address },
     agentToken: () => readToken(),
     version: "0.1.0",
     log: recordingLog(),

@@ -1,14 +1,14 @@
-import { type FairleadError, makeGrpcClient } from "@fairlead/protocol";
+import { type FairleadError, GrpcConnection, type PeerAddress } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import type { ChannelCredentials, Client } from "@grpc/grpc-js";
 import { Backoff } from "./backoff.ts";
 import { Session } from "./session.ts";
 
-/** Address and TLS of a peer, as gRPC has them. */
+/** A peer of the agent's. */
 export interface Peer {
-  target: string;
+  /** What people call its address. */
+  name: string;
   /** Read anew for each connection, since certificates change. */
-  credentials(): ChannelCredentials;
+  address(): PeerAddress;
 }
 
 /** What an agent needs. */
@@ -28,15 +28,15 @@ export interface AgentOptions {
 export class Agent {
   readonly #options: AgentOptions;
   readonly #backoff = new Backoff();
-  readonly #identityProxy: Client;
-  readonly #sessions = new Map<Session, Client>();
+  readonly #identityProxy: GrpcConnection;
+  readonly #sessions = new Map<Session, GrpcConnection>();
   #timer: NodeJS.Timeout | undefined;
   #current: Session | undefined;
   #stopped = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#identityProxy = makeGrpcClient(options.identityProxy.target, options.identityProxy.credentials());
+    this.#identityProxy = new GrpcConnection(() => options.identityProxy.address());
   }
 
   /** Dials for the first time. */
@@ -66,7 +66,7 @@ export class Agent {
   #dial(): void {
     const { relay, version, log } = this.#options;
     const agentToken = this.#options.agentToken();
-    const client = makeGrpcClient(relay.target, relay.credentials());
+    const client = new GrpcConnection(() => relay.address());
     const session = new Session({
       relay: client,
       identityProxy: this.#identityProxy,
@@ -75,7 +75,7 @@ export class Agent {
       log,
       registered: () => {
         this.#backoff.reset();
-        log.info({ relay: relay.target }, "attached");
+        log.info({ relay: relay.name }, "attached");
       },
       draining: () => {
         log.info("the relay is stopping; attaching anew");

@@ -6,6 +6,7 @@ import {
   Hop,
   LANE_SERVER_OPTIONS,
   Lane,
+  type PeerAddress,
   type RequestFrame,
 } from "@fairlead/protocol";
 import { Mailbox } from "./mailbox-fixture.ts";
@@ -57,8 +58,8 @@ export class IdentityProxyFixture {
     this.#path = path;
   }
 
-  get target(): string {
-    return `unix:${this.#path}`;
+  get address(): PeerAddress {
+    return { path: this.#path };
   }
 
   async start(): Promise<void> {

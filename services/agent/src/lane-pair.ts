@@ -2,21 +2,21 @@ import {
   AccessService,
   type FairleadError,
   GrpcClientStream,
+  type GrpcConnection,
   Hop,
   Lane,
   methodPath,
   splice,
   TunnelService,
 } from "@fairlead/protocol";
-import type { Client } from "@grpc/grpc-js";
 
 const SERVE_PATH = methodPath(TunnelService.method.serve);
 const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
 
 /** What a pair needs to open, and whom it tells. */
 export interface LanePairOptions {
-  relay: Client;
-  identityProxy: Client;
+  relay: GrpcConnection;
+  identityProxy: GrpcConnection;
   sessionId: Uint8Array;
   /** The identity proxy answered, and the lane was offered to the relay. */
   opened(): void;

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { addProcessOptions, runService, type ServiceCommandOptions } from "@fairlead/service";
-import { credentials } from "@grpc/grpc-js";
 import { Command } from "commander";
 import { Agent, type Peer } from "./agent.ts";
 import { startIdentityProxy } from "./identity-proxy-process.ts";
@@ -84,17 +83,24 @@ function besideIdentityProxy({ kubeconfig, authentication, identityProxy, contex
 
 function identityProxyPeer({ identityProxyCa, tlsCert, tlsKey }: Options, address: string | undefined): Peer {
   if (address === undefined) throw new Error("give --identity-proxy ADDRESS, or --kubeconfig outside a cluster");
-  if (address.startsWith("unix:")) return { target: address, credentials: () => credentials.createInsecure() };
+  if (address.startsWith("unix:")) return { name: address, address: () => ({ path: address.slice("unix:".length) }) };
   if (!tlsCert || !tlsKey) throw new Error("--identity-proxy https://… needs --tls-cert and --tls-key");
   return tlsPeer(address, { ca: identityProxyCa, cert: tlsCert, key: tlsKey });
 }
 
 function tlsPeer(url: string, files: { ca?: string | undefined; cert?: string; key?: string }): Peer {
-  const { protocol, host, port, hostname } = new URL(url);
+  const { protocol, port, hostname } = new URL(url);
   if (protocol !== "https:") throw new Error(`${url}: an https:// address is due`);
-  const read = (file: string | undefined): Buffer | null => (file === undefined ? null : readFileSync(file));
+  const read = (name: "ca" | "cert" | "key"): object => {
+    const file = files[name];
+    return file === undefined ? {} : { [name]: readFileSync(file) };
+  };
   return {
-    target: port === "" ? `${hostname}:443` : host,
-    credentials: () => credentials.createSsl(read(files.ca), read(files.key), read(files.cert)),
+    name: url,
+    address: () => ({
+      host: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port || 443),
+      tls: { ...read("ca"), ...read("cert"), ...read("key") },
+    }),
   };
 }

@@ -11,6 +11,7 @@ import {
   LANE_SERVER_OPTIONS,
   Lane,
   methodPath,
+  type PeerAddress,
   RelayFrameSchema,
   type ResponseFrame,
   TunnelService,
@@ -106,8 +107,8 @@ export class RelayFixture {
   #server: Http2Server | undefined;
   #port = 0;
 
-  get target(): string {
-    return `127.0.0.1:${this.#port}`;
+  get address(): PeerAddress {
+    return { host: "127.0.0.1", port: this.#port };
   }
 
   /** Listens, on the same port each time. */

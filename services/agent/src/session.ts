@@ -4,6 +4,7 @@ import {
   FairleadError,
   FrameStream,
   GrpcClientStream,
+  type GrpcConnection,
   Hop,
   methodPath,
   type Registered,
@@ -12,7 +13,6 @@ import {
   TunnelService,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import type { Client } from "@grpc/grpc-js";
 import { Backoff } from "./backoff.ts";
 import { LanePair } from "./lane-pair.ts";
 
@@ -24,8 +24,8 @@ const MAX_LANES = 2_000;
 
 /** What a session needs, and whom it tells. */
 export interface SessionOptions {
-  relay: Client;
-  identityProxy: Client;
+  relay: GrpcConnection;
+  identityProxy: GrpcConnection;
   agentToken: string;
   version: string;
   log: Logger;

@@ -3,9 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TokenVerifier } from "@fairlead/authentication";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, exchangeIdText, Hop, makeGrpcClient, newExchangeId } from "@fairlead/protocol";
+import { ErrorCode, exchangeIdText, GrpcConnection, Hop, newExchangeId } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import { credentials } from "@grpc/grpc-js";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair, valuesOf } from "./apiserver-fixture.ts";
@@ -23,7 +22,7 @@ let issuer: IssuerFixture;
 let cluster: ApiserverFixture;
 let apiserver: Apiserver;
 let server: LaneServer;
-let client: ReturnType<typeof makeGrpcClient>;
+let client: GrpcConnection;
 let requester: Requester;
 let folder: string;
 let logged: string[];
@@ -44,7 +43,8 @@ beforeEach(async () => {
     { kind: "unix", path: join(folder, "s", "identity.sock") },
     identityProxy(verifier, apiserver, recordingLog()),
   );
-  client = makeGrpcClient(await server.start(), credentials.createInsecure());
+  const path = (await server.start()).slice("unix:".length);
+  client = new GrpcConnection(() => ({ path }));
   requester = new Requester(client);
   await requester.opened;
 });

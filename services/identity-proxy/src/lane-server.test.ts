@@ -5,10 +5,9 @@ import { type ClientHttp2Session, connect } from "node:http2";
 import { type AddressInfo, connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect as connectTls } from "node:tls";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { AccessService, makeGrpcClient, methodPath } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
+import { AccessService, GrpcConnection, methodPath } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
 import { Requester } from "./requester-fixture.ts";
@@ -59,8 +58,12 @@ async function start(listen: ListenOptions): Promise<{ server: LaneServer; addre
   return { server, address };
 }
 
-function requester(address: string, credential = credentials.createInsecure()): Requester {
-  const client = makeGrpcClient(address, credential);
+function requester(address: string, tls?: ConnectionOptions): Requester {
+  const client = new GrpcConnection(() => {
+    if (tls === undefined) return { path: address.slice("unix:".length) };
+    const { hostname, port } = new URL(address);
+    return { host: hostname, port: Number(port), tls };
+  });
   close.push(() => client.close());
   return new Requester(client);
 }
@@ -133,18 +136,12 @@ describe("by mutual TLS, the identity proxy", () => {
   /** Credentials of a client: its certificate is the given authority's, or none. */
   async function client(signer?: CertificateAuthority, trusted = authority) {
     const own = await signer?.issue({ commonName: "agent", days: 1 });
-    return credentials.createSsl(
-      Buffer.from(trusted.pem),
-      own ? Buffer.from(own.key) : null,
-      own ? Buffer.from(own.cert) : null,
-    );
+    return { ca: trusted.pem, ...(own && { key: own.key, cert: own.cert }) };
   }
-
-  const target = (address: string) => new URL(address).host;
 
   it("serves an agent whose certificate its authority signed", async () => {
     const { server, address } = await start(await listenTls());
-    const lane = requester(target(address), await client(authority));
+    const lane = requester(address, await client(authority));
     await lane.opened;
     expect((await lane.exchange({})).body).toBe("ok");
     expect(server.counts).toEqual({ sessions: 1, lanes: 1 });
@@ -152,30 +149,26 @@ describe("by mutual TLS, the identity proxy", () => {
 
   it("refuses a client without certificate", async () => {
     const { server, address } = await start(await listenTls());
-    await expect(requester(target(address), await client()).opened).rejects.toThrow(/connection was lost/);
+    await expect(requester(address, await client()).opened).rejects.toThrow(/connection was lost/);
     expect(server.counts.lanes).toBe(0);
   });
 
   it("refuses a client whose certificate is of another authority of the same name", async () => {
     const { server, address } = await start(await listenTls());
-    await expect(requester(target(address), await client(stranger)).opened).rejects.toThrow(/connection was lost/);
+    await expect(requester(address, await client(stranger)).opened).rejects.toThrow(/connection was lost/);
     expect(server.counts.lanes).toBe(0);
   });
 
   it("refuses a client that shows a server's certificate", async () => {
     const { address } = await start(await listenTls());
     const wrong = await authority.issue({ commonName: "identity-proxy", hosts: ["127.0.0.1"], days: 1 });
-    const credential = credentials.createSsl(
-      Buffer.from(authority.pem),
-      Buffer.from(wrong.key),
-      Buffer.from(wrong.cert),
-    );
-    await expect(requester(target(address), credential).opened).rejects.toThrow(/connection was lost/);
+    const credential = { ca: authority.pem, key: wrong.key, cert: wrong.cert };
+    await expect(requester(address, credential).opened).rejects.toThrow(/connection was lost/);
   });
 
   it("is not believed by an agent that trusts another authority", async () => {
     const { address } = await start(await listenTls());
-    const lane = requester(target(address), await client(authority, stranger));
+    const lane = requester(address, await client(authority, stranger));
     await expect(lane.opened).rejects.toThrow(/certificate/);
   });
 

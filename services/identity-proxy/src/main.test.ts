@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { makeGrpcClient } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
+import { GrpcConnection } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { ApiserverFixture } from "./apiserver-fixture.ts";
 import { Requester } from "./requester-fixture.ts";
@@ -73,7 +72,7 @@ describe("an identity proxy", () => {
     expect(JSON.parse(line)).toEqual({ ready: true, pid: child.pid, address: `unix:${file("good.sock")}` });
     expect(cluster.seen.length).toBeGreaterThan(0);
     expect((await stat(file("good.sock"))).mode & 0o777).toBe(0o600);
-    const client = makeGrpcClient(`unix:${file("good.sock")}`, credentials.createInsecure());
+    const client = new GrpcConnection(() => ({ path: file("good.sock") }));
     await new Requester(client).opened;
     client.close();
     child.kill("SIGTERM");

@@ -4,10 +4,10 @@ import {
   type ErrorMessage,
   FairleadError,
   GrpcClientStream,
+  type GrpcConnection,
   type Header,
   Hop,
   Lane,
-  type makeGrpcClient,
   methodPath,
   newExchangeId,
   type RequestHead,
@@ -30,7 +30,7 @@ export class Requester {
   #answered = Promise.withResolvers<Answer>();
   #headed = Promise.withResolvers<number>();
 
-  constructor(client: ReturnType<typeof makeGrpcClient>) {
+  constructor(client: GrpcConnection) {
     const path = methodPath(AccessService.method.exchange);
     this.lane = new Lane(
       new GrpcClientStream(client, path, { peerHop: Hop.IDENTITY_PROXY }),

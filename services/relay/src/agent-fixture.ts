@@ -5,9 +5,9 @@ import {
   type FairleadError,
   FrameStream,
   GrpcClientStream,
+  type GrpcConnection,
   Hop,
   Lane,
-  type makeGrpcClient,
   methodPath,
   type Registered,
   type RelayFrame,
@@ -19,7 +19,7 @@ import {
 } from "@fairlead/protocol";
 import { Mailbox } from "./mailbox-fixture.ts";
 
-type Client = ReturnType<typeof makeGrpcClient>;
+type Client = GrpcConnection;
 
 /** An agent as any gRPC client could be one: its control stream, and the lanes that it offers. */
 export class AgentFixture {

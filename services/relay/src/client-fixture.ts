@@ -6,9 +6,9 @@ import {
   EndSchema,
   FairleadError,
   GrpcClientStream,
+  type GrpcConnection,
   Hop,
   Lane,
-  type makeGrpcClient,
   methodPath,
   newExchangeId,
   type RequestHead,
@@ -25,7 +25,7 @@ export class ClientFixture {
   readonly closes = new Mailbox<FairleadError | undefined>();
   readonly #opened = Promise.withResolvers<void>();
 
-  constructor(client: ReturnType<typeof makeGrpcClient>) {
+  constructor(client: GrpcConnection) {
     const stream = new GrpcClientStream(client, methodPath(AccessService.method.exchange), { peerHop: Hop.RELAY });
     this.lane = new Lane(stream, "requester", Hop.RELAY);
     this.#opened.promise.catch(() => {});

@@ -3,8 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, type ErrorMessage, ErrorSchema, FairleadError, Hop, makeGrpcClient } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
+import { ErrorCode, type ErrorMessage, ErrorSchema, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
@@ -12,7 +11,7 @@ import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 let tls: RelayTls;
 let relay: RelayFixture;
-let connections: ReturnType<typeof makeGrpcClient>[];
+let connections: GrpcConnection[];
 
 beforeAll(async () => {
   const authority = await CertificateAuthority.create("test relays", 1);
@@ -31,8 +30,12 @@ afterEach(async () => {
 });
 
 /** A connection of its own, as each agent and each client has one. */
-function connect(): ReturnType<typeof makeGrpcClient> {
-  const connection = makeGrpcClient(relay.url.host, credentials.createSsl(Buffer.from(tls.ca)));
+function connect(): GrpcConnection {
+  const connection = new GrpcConnection(() => ({
+    host: relay.url.hostname,
+    port: Number(relay.url.port),
+    tls: { ca: tls.ca },
+  }));
   connections.push(connection);
   return connection;
 }

@@ -1,5 +1,4 @@
-import { ErrorCode, FairleadError, Hop, type Lane, makeGrpcClient } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
+import { ErrorCode, FairleadError, GrpcConnection, Hop, type Lane } from "@fairlead/protocol";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { RelayFixture, type ServedLane } from "../relay-fixture.ts";
 import { LanePool } from "./lane-pool.ts";
@@ -24,7 +23,7 @@ afterEach(async () => {
 function newPool(): LanePool {
   return new LanePool(relay.url, () => {
     connections++;
-    return makeGrpcClient(`127.0.0.1:${relay.port}`, credentials.createInsecure());
+    return new GrpcConnection(() => ({ host: "127.0.0.1", port: relay.port }));
   });
 }
 

@@ -3,13 +3,13 @@ import {
   ErrorCode,
   FairleadError,
   GrpcClientStream,
+  type GrpcConnection,
   Hop,
   IdleLanes,
   Lane,
   methodPath,
   Patience,
 } from "@fairlead/protocol";
-import type { Client } from "@grpc/grpc-js";
 import { relayUnreachable } from "../relay/relay-connection.ts";
 
 const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
@@ -21,10 +21,10 @@ const ATTEMPT_MS = 3_000;
 /** The client proxy's lanes to the relay: reused, opened as they are needed, with one opened ahead. */
 export class LanePool {
   readonly #url: URL;
-  readonly #connect: () => Client;
+  readonly #connect: () => GrpcConnection;
   readonly #lanes = new Set<Lane>();
   readonly #idle = new IdleLanes((lane) => this.#lanes.delete(lane));
-  #client: Client | undefined;
+  #connection: GrpcConnection | undefined;
   #opening = 0;
   readonly #patience = new Patience();
 
@@ -32,7 +32,7 @@ export class LanePool {
    * @param url the relay's address, for error sentences
    * @param connect makes a connection to the relay
    */
-  constructor(url: URL, connect: () => Client) {
+  constructor(url: URL, connect: () => GrpcConnection) {
     this.#url = url;
     this.#connect = connect;
   }
@@ -78,7 +78,7 @@ export class LanePool {
     this.#idle.stop();
     const reason = new FairleadError(ErrorCode.DRAINING, Hop.CLIENT_PROXY, "the client proxy is stopping");
     for (const lane of this.#lanes) lane.reset(reason);
-    this.#client?.close();
+    this.#connection?.close();
   }
 
   /** The next request is not to wait for a lane's round trip. */
@@ -92,8 +92,8 @@ export class LanePool {
 
   /** Opens a lane and waits for its `ready`: from then on the relay is known to be there. */
   async #open(): Promise<Lane> {
-    this.#client ??= this.#connect();
-    const stream = new GrpcClientStream(this.#client, EXCHANGE_PATH, { peerHop: Hop.RELAY });
+    this.#connection ??= this.#connect();
+    const stream = new GrpcClientStream(this.#connection, EXCHANGE_PATH, { peerHop: Hop.RELAY });
     const lane = new Lane(stream, "requester", Hop.RELAY);
     const { promise, resolve, reject } = Promise.withResolvers<Lane>();
     this.#opening++;
@@ -116,8 +116,8 @@ export class LanePool {
 
   #unreachable(error: FairleadError | undefined): FairleadError {
     if (error && error.code !== ErrorCode.CONNECTION_LOST) return error;
-    const reason = /Last error: (.*?)\.? *(Resolution note|$)/.exec(error?.message ?? "")?.[1];
-    return relayUnreachable(this.#url, reason ?? error?.message ?? "it ended the connection");
+    const reason = error?.cause instanceof Error ? error.cause.message : error?.message;
+    return relayUnreachable(this.#url, reason ?? "it ended the connection");
   }
 
   #forget(lane: Lane): void {

@@ -3,8 +3,7 @@ import { Agent, request } from "node:https";
 import { type AddressInfo, connect as connectSocket, createServer } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { selfSigned } from "@fairlead/certificates";
-import { ErrorCode, FairleadError, Hop, makeGrpcClient } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
+import { ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { RelayFixture } from "../relay-fixture.ts";
 import { LanePool } from "./lane-pool.ts";
@@ -33,7 +32,7 @@ beforeEach(async () => {
   await relay.start();
   callersToken = () => CALLERS_TOKEN;
   identity = { ...certificate, localToken: LOCAL_TOKEN, port: await freePort() };
-  pool = new LanePool(relay.url, () => makeGrpcClient(`127.0.0.1:${relay.port}`, credentials.createInsecure()));
+  pool = new LanePool(relay.url, () => new GrpcConnection(() => ({ host: "127.0.0.1", port: relay.port })));
   proxy = new LocalProxy("prod", identity, pool, () => callersToken());
   await proxy.start();
   agent = new Agent({ keepAlive: true, ca: certificate.cert });

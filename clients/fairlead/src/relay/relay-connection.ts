@@ -7,10 +7,9 @@ import {
   ErrorCode,
   ErrorSchema,
   FairleadError,
+  GrpcConnection,
   Hop,
-  makeGrpcClient,
 } from "@fairlead/protocol";
-import { credentials, type Client as GrpcClient } from "@grpc/grpc-js";
 import type { TokenSource } from "./token-source.ts";
 
 /** How long a call to the relay may take, in milliseconds. */
@@ -25,7 +24,7 @@ export interface RelayConnection {
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
   /** A new connection for lanes. */
-  openLanes(): GrpcClient;
+  openLanes(): GrpcConnection;
 }
 
 /**
@@ -51,7 +50,12 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     token,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
-    openLanes: () => makeGrpcClient(`${url.hostname}:${url.port || 443}`, credentials.createSsl(ca ?? null)),
+    openLanes: () =>
+      new GrpcConnection(() => ({
+        host: url.hostname.replace(/^\[|\]$/g, ""),
+        port: Number(url.port || 443),
+        tls: ca ? { ca } : {},
+      })),
   };
 }
 

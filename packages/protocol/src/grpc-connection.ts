@@ -1,0 +1,115 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import { dial, type PeerAddress } from "./dial.ts";
+import { LANE_CLIENT_OPTIONS, widenConnectionWindow } from "./http2-settings.ts";
+
+/** How often a connection is asked whether it lives, in milliseconds. */
+const PING_INTERVAL_MS = 10_000;
+/** A ping unanswered for this long means that the peer vanished without a word, in milliseconds. */
+const PING_TIMEOUT_MS = 5_000;
+/** How long streams may take to end after {@link GrpcConnection.close}, in milliseconds. */
+const CLOSE_MS = 1_000;
+
+/** A stream that waits for the connection. */
+export interface StreamRequest {
+  headers: OutgoingHttpHeaders;
+  opened(stream: ClientHttp2Stream): void;
+  failed(cause: Error): void;
+}
+
+type State =
+  /** Nothing is there; the next request dials. */
+  | { name: "idle" }
+  | { name: "connecting"; waiting: Set<StreamRequest>; abort: AbortController }
+  | { name: "connected"; session: ClientHttp2Session }
+  /** By its owner, for good. */
+  | { name: "closed" };
+
+/**
+ * One HTTP/2 connection to one peer, for gRPC calls: dialled when the first call needs it, and again by the next call
+ * after it was lost. When to try again, and how often, is its owner's business.
+ */
+export class GrpcConnection {
+  readonly #peer: () => PeerAddress;
+  #state: State = { name: "idle" };
+
+  /** @param peer where the peer is; asked anew for each connection, since certificates change */
+  constructor(peer: () => PeerAddress) {
+    this.#peer = peer;
+  }
+
+  /** Opens a stream, now or when the connection is there. */
+  request(request: StreamRequest): void {
+    const state = this.#state;
+    switch (state.name) {
+      case "closed":
+        return void setImmediate(() => request.failed(new Error("the connection was closed")));
+      case "connected":
+        if (!state.session.closed && !state.session.destroyed)
+          return request.opened(state.session.request(request.headers));
+        return this.#connect(request); // a peer that drains has said GOAWAY: its streams go on, ours go elsewhere
+      case "connecting":
+        return void state.waiting.add(request);
+      case "idle":
+        return this.#connect(request);
+    }
+  }
+
+  /** Gives up a request that waits. */
+  withdraw(request: StreamRequest): void {
+    if (this.#state.name === "connecting") this.#state.waiting.delete(request);
+  }
+
+  /** Opens no more streams; those that are open may end within a second. */
+  close(): void {
+    const state = this.#state;
+    this.#state = { name: "closed" };
+    if (state.name === "connecting") state.abort.abort(new Error("the connection was closed"));
+    if (state.name !== "connected") return;
+    state.session.close();
+    setTimeout(() => state.session.destroy(), CLOSE_MS).unref();
+  }
+
+  #connect(first: StreamRequest): void {
+    const connecting = { name: "connecting" as const, waiting: new Set([first]), abort: new AbortController() };
+    this.#state = connecting;
+    this.#open(connecting.abort.signal).then(
+      (session) => {
+        if (this.#state !== connecting) return session.destroy();
+        this.#state = { name: "connected", session };
+        for (const request of connecting.waiting) request.opened(session.request(request.headers));
+      },
+      (cause: Error) => {
+        if (this.#state === connecting) this.#state = { name: "idle" };
+        for (const request of connecting.waiting) request.failed(cause);
+      },
+    );
+  }
+
+  async #open(signal: AbortSignal): Promise<ClientHttp2Session> {
+    const peer = this.#peer();
+    const socket = await dial(peer, signal);
+    const authority =
+      "path" in peer ? "http://localhost" : `${peer.tls ? "https" : "http"}://${peer.host}:${peer.port}`;
+    const session = connect(authority, { ...LANE_CLIENT_OPTIONS, createConnection: () => socket });
+    const pings = setInterval(() => ping(session), PING_INTERVAL_MS);
+    session.on("error", () => {}); // "close" follows; each stream tells its owner
+    session.on("close", () => {
+      clearInterval(pings);
+      if (this.#state.name === "connected" && this.#state.session === session) this.#state = { name: "idle" };
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Session>();
+    session.once("connect", () => {
+      widenConnectionWindow(session);
+      resolve(session);
+    });
+    session.once("error", reject);
+    session.once("close", () => reject(new Error("the peer closed the connection")));
+    return promise;
+  }
+}
+
+function ping(session: ClientHttp2Session): void {
+  if (session.destroyed) return;
+  const timer = setTimeout(() => session.destroy(new Error("the peer does not answer pings")), PING_TIMEOUT_MS);
+  session.ping(() => clearTimeout(timer));
+}
