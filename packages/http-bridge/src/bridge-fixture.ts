@@ -1,10 +1,4 @@
-import {
-  createServer as createHttpServer,
-  Agent as HttpAgent,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createLaneServer, type ServerHttp2Session } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
@@ -39,6 +33,7 @@ import { checkRequest } from "./request-checks.ts";
 import { sendStatus } from "./status.ts";
 import { TIMINGS_HEADER } from "./timings.ts";
 import type { Prepare, Upstream } from "./upstream.ts";
+import { UpstreamPool } from "./upstream-pool.ts";
 
 const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
 
@@ -69,7 +64,7 @@ export type SeenFrame =
  */
 export class Bridge {
   readonly #options: BridgeOptions;
-  readonly #agent = new HttpAgent({ keepAlive: true });
+  #pool: UpstreamPool | undefined;
   readonly #laneServer = createLaneServer(LANE_SERVER_OPTIONS);
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #http: Server;
@@ -136,7 +131,7 @@ export class Bridge {
     for (const socket of this.#sockets) socket.destroy();
     this.#client?.close();
     this.cutLanes();
-    this.#agent.destroy();
+    this.#pool?.retire();
     await Promise.all([closed(this.#http), closed(this.#laneServer)]);
   }
 
@@ -175,7 +170,8 @@ export class Bridge {
     const address = { host: "127.0.0.1", port: this.#options.origin ?? 0 };
     const drops = (name: string): boolean => ["host", "content-length", "authorization"].includes(name);
     const headers = ["Host", `127.0.0.1:${address.port}`, ...toRawHeaders(head.headers, drops)];
-    const upstream: Upstream = { secure: false, address, tls: {}, agent: this.#agent, headers };
+    this.#pool ??= new UpstreamPool(address);
+    const upstream: Upstream = { pool: this.#pool, headers };
     return this.#options.prepare?.(upstream, head) ?? upstream;
   };
 

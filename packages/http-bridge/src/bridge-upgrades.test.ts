@@ -15,6 +15,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { Bridge, type BridgeOptions } from "./bridge-fixture.ts";
 import { header } from "./headers.ts";
 import { ORIGIN_CERT, ORIGIN_KEY } from "./tls-fixture.ts";
+import { UpstreamPool } from "./upstream-pool.ts";
 import { settled, Wire, WireServer } from "./wire-fixture.ts";
 
 const ends: (() => unknown)[] = [];
@@ -155,9 +156,10 @@ describe("an upgrade", () => {
     const tls = createTlsServer({ cert: ORIGIN_CERT, key: ORIGIN_KEY, allowHalfOpen: true });
     const origin = await new WireServer(tls, "secureConnection").start();
     ends.push(() => origin.close());
+    const pool = new UpstreamPool({ host: "127.0.0.1", port: origin.port, tls: { ca: ORIGIN_CERT } });
     const bridge = await bridgeWith({
       origin: origin.port,
-      prepare: (upstream) => ({ ...upstream, secure: true, tls: { ca: ORIGIN_CERT } }),
+      prepare: (upstream) => ({ ...upstream, pool }),
     });
     const client = await clientOf(bridge);
     client.write(asks("SPDY/3.1", "/portforward"));

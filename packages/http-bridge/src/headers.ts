@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { ErrorCode, FairleadError, type Header, HeaderSchema, Hop } from "@fairlead/protocol";
+import { CONTROL, TOKEN } from "./header-lines.ts";
 
 /** Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = new Set([
@@ -14,11 +15,6 @@ const HOP_BY_HOP = new Set([
   "upgrade",
   "http2-settings",
 ]);
-
-/** A header's name (RFC 9110, 5.6.2). */
-const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
-/** What no header's value may hold: a CR or LF would begin a line of its own (RFC 9110, 5.5). */
-const CONTROL = /[^\t\x20-\x7e\x80-\xff]/;
 
 /**
  * Turns node's raw headers into frame headers: order, case and repeats kept, hop-by-hop headers removed, and those
@@ -71,8 +67,25 @@ export function toRawHeaders(headers: readonly Header[], drops: (name: string) =
  */
 export function headText(status: number, reason: string, raw: readonly string[]): string {
   checkLines(["Reason", reason, ...raw]);
-  const lines = asPairs(raw).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
+  return `HTTP/1.1 ${status} ${reason}\r\n${headerLines(raw)}\r\n`;
+}
+
+/**
+ * A request's line and headers as they are written onto a connection, one character a byte.
+ *
+ * @param raw the headers in node's raw form, those that frame the body with them
+ * @throws FairleadError PROTOCOL_VIOLATION if a header is not one line
+ */
+export function requestText(method: string, target: string, raw: readonly string[]): string {
+  checkLines(raw);
+  return `${method} ${target} HTTP/1.1\r\n${headerLines(raw)}\r\n`;
+}
+
+/** Headers in node's raw form, checked, as lines. */
+export function headerLines(raw: readonly string[]): string {
+  let text = "";
+  for (let i = 0; i + 1 < raw.length; i += 2) text += `${raw[i]}: ${raw[i + 1]}\r\n`;
+  return text;
 }
 
 /** Node's raw form as pairs of name and value. */

@@ -7,3 +7,4 @@ export { ERROR_HEADER, sendStatus, sentence, statusBody } from "./status.ts";
 export { readSubprotocols, type Subprotocols } from "./subprotocols.ts";
 export { TIMINGS_HEADER } from "./timings.ts";
 export type { Prepare, Upstream } from "./upstream.ts";
+export { type UpstreamAddress, UpstreamPool } from "./upstream-pool.ts";

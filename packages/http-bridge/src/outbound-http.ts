@@ -1,5 +1,3 @@
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
 import { create } from "@bufbuild/protobuf";
 import {
   FairleadError,
@@ -7,31 +5,32 @@ import {
   Hop,
   type Lane,
   MAX_FRAME_DATA_BYTES,
-  MAX_HEAD_BYTES,
   type RequestHead,
   type WholeRequest,
   WholeResponseSchema,
 } from "@fairlead/protocol";
+import type { AnswerHead } from "./answer-parser.ts";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
-import { followConnecting } from "./connecting.ts";
-import { asPairs, toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { headerLines, requestText, toFrameHeaders, toRawHeaders } from "./headers.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
 import { apiserverError, type Upstream } from "./upstream.ts";
+import type { UpstreamConnection, UpstreamEvents } from "./upstream-connection.ts";
 
 /** Frames in, HTTP out: one request to the apiserver, and its answer back as frames. */
-export class OutboundHttp implements Outbound {
+export class OutboundHttp implements Outbound, UpstreamEvents {
   readonly #lane: Lane;
   readonly #head: RequestHead;
   readonly #upstream: Upstream;
   readonly #since: { startedAt: number; sentAt: number };
-  readonly #request: ClientRequest;
+  readonly #connection: UpstreamConnection;
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.AGENT);
   readonly #length: BodyLength;
   #requestEnded: boolean;
-  #response: IncomingMessage | undefined;
+  #answer: AnswerHead | undefined;
+  /** What of the body has come before the head went on. */
   #early: Buffer[] | undefined = [];
   #over = false;
 
@@ -41,6 +40,7 @@ export class OutboundHttp implements Outbound {
    * @param upstream where it goes
    * @param startedAt when the head came, from `performance.now()`
    * @param whole the whole request, if it is one
+   * @throws FairleadError if the request cannot be written as HTTP; nothing was sent then
    */
   constructor(lane: Lane, head: RequestHead, upstream: Upstream, startedAt: number, whole?: WholeRequest) {
     this.#lane = lane;
@@ -54,137 +54,105 @@ export class OutboundHttp implements Outbound {
       this.#length.count(whole.body.length);
       this.#length.finish();
     }
-    const trailers = toRawHeaders(whole?.trailers ?? []);
-    const known = whole && trailers.length === 0; // only a chunked body can have trailers
-    this.#request = this.#open(known ? BodyLength.ofWhole(head.method, whole.body.length) : this.#length.framing);
-    if (whole) this.#end(whole.body, trailers);
-    else this.#request.write(NOTHING); // flushHeaders would write bytes above 0x7f as UTF-8
-  }
-
-  #open(framing: string[]): ClientRequest {
-    const { address, agent, headers, secure } = this.#upstream;
-    const request = (secure ? httpsRequest : httpRequest)({
-      ...address,
-      agent,
-      method: this.#head.method,
-      path: this.#head.target,
-      headers: [...headers, ...framing],
-      maxHeaderSize: MAX_HEAD_BYTES,
-    });
-    request.maxHeadersCount = 0; // the limit is in bytes; node would drop headers beyond a count
-    const connecting = followConnecting(request);
-    request.on("information", (info) => {
-      const value = responseHead(this.#head, info.statusCode, info.statusMessage, info.rawHeaders);
-      this.#lane.sendResponse({ case: "informational", value });
-    });
-    request.on("response", (response) => this.#onResponse(response));
-    request.on("drain", () => this.#lane.resume());
-    request.on("close", () => {
-      if (!this.#over) this.#lane.resume(); // a closed request never drains
-      if (!this.#response) this.#fail(apiserverError(new Error("closed without an answer"), connecting.made));
-    });
-    request.on("error", (error) => this.#fail(apiserverError(error, connecting.made)));
-    return request;
+    const trailers = headerLines(toRawHeaders(whole?.trailers ?? []));
+    const known = whole && trailers === "" ? whole.body : undefined; // only a chunked body can have trailers
+    const framing = known ? BodyLength.ofWhole(head.method, known.length) : this.#length.framing;
+    const text = requestText(head.method, head.target, [...upstream.headers, ...framing]);
+    this.#connection = upstream.pool.take();
+    this.#connection.ask(head.method, text, known, framing[0] === "Transfer-Encoding", this);
+    if (!whole || known) return;
+    this.#connection.write(whole.body);
+    this.#connection.end(trailers);
   }
 
   body(frame: BodyFrame): void {
-    if (this.#over || this.#request.destroyed) return;
+    if (this.#over) return;
     try {
       const bytes = this.#offsets.accept(frame.value);
       this.#length.count(bytes.length);
-      if (frame.case === "data") {
-        if (!this.#request.write(bytes)) this.#lane.pause();
-        return;
-      }
+      if (!this.#connection.write(bytes)) this.#lane.pause();
+      if (frame.case === "data") return;
       this.#length.finish();
+      const trailers = headerLines(toRawHeaders(frame.value.trailers));
       this.#requestEnded = true;
-      this.#end(bytes, toRawHeaders(frame.value.trailers));
+      this.#connection.end(trailers);
     } catch (error) {
       this.#fail(FairleadError.from(error, Hop.IDENTITY_PROXY));
     }
   }
 
-  #end(last: Uint8Array, trailers: string[]): void {
-    if (trailers.length > 0) this.#request.addTrailers(asPairs(trailers));
-    this.#request.end(last);
-  }
-
-  drained(): void {
-    this.#response?.resume();
+  laneDrained(): void {
+    this.#connection.resume();
   }
 
   cancel(): void {
+    if (this.#over && this.#requestEnded) return; // the connection is another's by now
     this.#over = true;
-    this.#request.destroy();
+    this.#connection.destroy();
   }
 
-  #onResponse(response: IncomingMessage): void {
-    const refused = this.#upstream.judge?.(response.statusCode ?? 0);
-    if (refused) {
-      response.resume();
-      return this.#fail(refused);
-    }
-    this.#response = response;
-    let complete = false;
-    response.on("data", (chunk: Buffer) => this.#onData(chunk));
-    response.on("end", () => {
-      complete = true;
-      if (!this.#early) this.#finish();
-    });
-    response.on("error", (error) => this.#fail(apiserverError(error, true)));
-    response.on("close", () => {
-      if (!response.complete) this.#fail(apiserverError(new Error("closed within the answer"), true));
-    });
-    // What has come with the head goes with the head. A watch's head does not wait for its first event.
-    setImmediate(() => this.#sendHead(response, complete));
+  informational({ status, reason, rawHeaders }: AnswerHead): void {
+    const value = responseHead(this.#head, status, reason, rawHeaders);
+    this.#lane.sendResponse({ case: "informational", value });
   }
 
-  #onData(chunk: Buffer): void {
+  head(answer: AnswerHead): void {
+    const refused =
+      this.#upstream.judge?.(answer.status) ??
+      (answer.status === 101 ? apiserverError(new Error("101"), true) : undefined);
+    if (refused) return this.#fail(refused);
+    this.#answer = answer;
+    // What comes with the head goes with the head. A watch's head does not wait for its first event.
+    setImmediate(() => this.#sendHead());
+  }
+
+  data(bytes: Buffer): void {
     if (this.#over) return;
-    if (this.#early) this.#early.push(chunk);
-    else if (!this.#framer.data(chunk)) this.#response?.pause();
+    if (this.#early) this.#early.push(bytes);
+    else if (!this.#framer.data(bytes)) this.#connection.pause();
   }
 
-  #sendHead(response: IncomingMessage, complete: boolean): void {
-    const early = Buffer.concat(this.#early ?? []);
-    this.#early = undefined;
-    if (this.#over || this.#lane.closed) return;
-    const head = responseHead(
-      this.#head,
-      response.statusCode,
-      response.statusMessage,
-      response.rawHeaders,
-      this.#since,
-    );
-    if (complete && early.length <= MAX_FRAME_DATA_BYTES) {
-      const trailers = toFrameHeaders(response.rawTrailers);
-      this.#over = true;
-      this.#lane.sendResponse({ case: "whole", value: create(WholeResponseSchema, { head, body: early, trailers }) });
-      return this.#leave();
+  end(rawTrailers: string[]): void {
+    if (this.#over || !this.#answer) return;
+    const trailers = toFrameHeaders(rawTrailers);
+    const body = this.#early && (this.#early.length === 1 ? this.#early[0] : Buffer.concat(this.#early));
+    if (body && body.length <= MAX_FRAME_DATA_BYTES) {
+      this.#early = undefined;
+      const value = create(WholeResponseSchema, { head: this.#frameHead(this.#answer), body, trailers });
+      this.#lane.sendResponse({ case: "whole", value });
+    } else {
+      this.#sendHead();
+      this.#framer.end(trailers);
     }
-    this.#lane.sendResponse({ case: "head", value: head });
-    if (!this.#framer.data(early)) response.pause();
-    if (complete) this.#finish();
-  }
-
-  #finish(): void {
-    if (this.#over || !this.#response) return;
     this.#over = true;
-    this.#framer.end(toFrameHeaders(this.#response.rawTrailers));
-    this.#leave();
+    // An answer before the request's end: the rest of the request is of no use to anybody.
+    if (!this.#requestEnded) this.#connection.destroy();
   }
 
-  /** An answer before the request's end: the rest of the request is of no use to anybody. */
-  #leave(): void {
-    if (!this.#requestEnded) this.#request.destroy();
+  drained(): void {
+    this.#lane.resume();
+  }
+
+  failed(cause: Error): void {
+    this.#fail(apiserverError(cause, this.#connection.made));
+  }
+
+  #sendHead(): void {
+    const early = this.#early;
+    if (early === undefined || this.#answer === undefined || this.#over || this.#lane.closed) return;
+    this.#early = undefined;
+    this.#lane.sendResponse({ case: "head", value: this.#frameHead(this.#answer) });
+    if (!this.#framer.data(Buffer.concat(early))) this.#connection.pause();
+  }
+
+  #frameHead({ status, reason, rawHeaders }: AnswerHead) {
+    return responseHead(this.#head, status, reason, rawHeaders, this.#since);
   }
 
   #fail(error: FairleadError): void {
     if (this.#over) return;
     this.#over = true;
-    this.#request.destroy();
+    this.#connection.destroy();
     failExchange(this.#lane, error);
   }
 }
-
-const NOTHING = new Uint8Array();

@@ -17,7 +17,7 @@ export interface Outbound {
   /** A frame of the request's body came. */
   body(frame: BodyFrame): void;
   /** The lane takes frames again. */
-  drained(): void;
+  laneDrained(): void;
   /** The lane is gone: leave nothing behind. */
   cancel(): void;
 }
@@ -63,7 +63,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
         else current?.body(frame);
       }
     },
-    drained: () => current?.drained(),
+    drained: () => current?.laneDrained(),
     idle: () => {
       current = undefined;
       lane.resume();

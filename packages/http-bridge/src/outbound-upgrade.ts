@@ -1,36 +1,26 @@
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
-import type { Socket } from "node:net";
-import {
-  ErrorCode,
-  FairleadError,
-  failExchange,
-  Hop,
-  type Lane,
-  MAX_HEAD_BYTES,
-  type RequestHead,
-} from "@fairlead/protocol";
+import { ErrorCode, FairleadError, failExchange, Hop, type Lane, type RequestHead } from "@fairlead/protocol";
+import type { AnswerHead } from "./answer-parser.ts";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
-import { followConnecting } from "./connecting.ts";
+import { requestText } from "./headers.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
 import { apiserverError, type Upstream } from "./upstream.ts";
+import type { UpstreamConnection, UpstreamEvents } from "./upstream-connection.ts";
 
 /**
  * Frames in, HTTP out, for an upgrade: on a connection of its own, never a kept one, so that a refused upgrade leaves
  * nothing that could be used again. After the 101 both directions are raw bytes with a half-close each.
  */
-export class OutboundUpgrade implements Outbound {
+export class OutboundUpgrade implements Outbound, UpstreamEvents {
   readonly #lane: Lane;
   readonly #head: RequestHead;
   readonly #upstream: Upstream;
   readonly #since: { startedAt: number; sentAt: number };
-  readonly #request: ClientRequest;
+  readonly #connection: UpstreamConnection;
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.AGENT);
-  #source: Socket | IncomingMessage | undefined;
-  #socket: Socket | undefined;
+  #state: "asked" | "upgraded" | "refused" = "asked";
   #ended = false;
   #over = false;
 
@@ -41,31 +31,11 @@ export class OutboundUpgrade implements Outbound {
     this.#upstream = upstream;
     this.#since = { startedAt, sentAt: performance.now() };
     this.#framer = new BodyFramer((frame) => lane.sendResponse(frame));
-    this.#request = this.#open();
-    this.#request.end();
-  }
-
-  #open(): ClientRequest {
-    const { address, tls, headers, secure } = this.#upstream;
-    // Without it node would make a POST chunked, and the end of its empty body the first bytes of the other protocol.
-    const framing = BodyLength.ofWhole(this.#head.method, 0);
-    const halfOpen = { allowHalfOpen: true }; // a socket option that node's http types do not list
-    const request = (secure ? httpsRequest : httpRequest)({
-      ...address,
-      ...tls,
-      ...halfOpen,
-      agent: false,
-      method: this.#head.method,
-      path: this.#head.target,
-      headers: [...headers, ...framing, "Connection", "Upgrade", "Upgrade", this.#head.upgrade],
-      maxHeaderSize: MAX_HEAD_BYTES,
-    });
-    request.maxHeadersCount = 0;
-    const connecting = followConnecting(request);
-    request.on("upgrade", (response, socket, first) => this.#onUpgrade(response, socket as Socket, first));
-    request.on("response", (response) => this.#onRefused(response));
-    request.on("error", (error) => this.#fail(apiserverError(error, connecting.made)));
-    return request;
+    const framing = BodyLength.ofWhole(head.method, 0);
+    const upgrade = ["Connection", "Upgrade", "Upgrade", head.upgrade];
+    const text = requestText(head.method, head.target, [...upstream.headers, ...framing, ...upgrade]);
+    this.#connection = upstream.pool.open(true);
+    this.#connection.ask(head.method, text, undefined, false, this);
   }
 
   body(frame: BodyFrame): void {
@@ -79,68 +49,53 @@ export class OutboundUpgrade implements Outbound {
 
   #passOn(frame: BodyFrame): void {
     const bytes = this.#offsets.accept(frame.value);
-    if (!this.#socket) {
+    if (this.#state !== "upgraded") {
       // Written before the 101, these bytes would be read as a request of their own.
-      if (bytes.length === 0 && this.#source) return;
+      if (bytes.length === 0 && this.#state === "refused") return;
       const sentence = "bytes came before the cluster had answered the upgrade";
       return this.#fail(new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.AGENT, sentence));
     }
-    // A socket that the apiserver has closed takes nothing and never drains: what still comes is thrown away.
-    if (bytes.length > 0 && this.#socket.writable && !this.#socket.write(bytes)) this.#lane.pause();
-    if (frame.case === "end") this.#socket.end();
+    if (!this.#connection.write(bytes)) this.#lane.pause();
+    if (frame.case === "end") this.#connection.halfClose();
   }
 
-  drained(): void {
-    this.#source?.resume();
+  laneDrained(): void {
+    this.#connection.resume();
   }
 
   cancel(): void {
     this.#over = true;
-    this.#request.destroy();
-    this.#socket?.destroy();
+    this.#connection.destroy();
   }
 
-  #onUpgrade(response: IncomingMessage, socket: Socket, first: Buffer): void {
-    this.#socket = socket;
-    const head = responseHead(this.#head, 101, response.statusMessage, response.rawHeaders, this.#since);
-    head.upgrade = response.headers.upgrade ?? this.#head.upgrade;
-    this.#lane.sendResponse({ case: "head", value: head });
-    socket.setNoDelay(true);
-    socket.on("drain", () => this.#lane.resume());
-    if (first.length > 0) socket.unshift(first);
-    this.#pump(socket);
-  }
+  informational(): void {} // a client that upgrades reads none
 
-  #onRefused(response: IncomingMessage): void {
-    const refused = this.#upstream.judge?.(response.statusCode ?? 0);
+  head({ status, reason, rawHeaders }: AnswerHead): void {
+    const refused = status === 101 ? undefined : this.#upstream.judge?.(status);
     if (refused) return this.#fail(refused);
-    const head = responseHead(
-      this.#head,
-      response.statusCode,
-      response.statusMessage,
-      response.rawHeaders,
-      this.#since,
-    );
+    this.#state = status === 101 ? "upgraded" : "refused";
+    const head = responseHead(this.#head, status, reason, rawHeaders, this.#since);
+    if (status === 101) head.upgrade = firstValue(rawHeaders, "upgrade") ?? this.#head.upgrade;
     this.#lane.sendResponse({ case: "head", value: head });
-    this.#pump(response);
   }
 
-  /** Passes on what the apiserver sends, to its end. A connection that closes without an end was lost. */
-  #pump(source: Socket | IncomingMessage): void {
-    this.#source = source;
-    source.on("data", (chunk: Buffer) => {
-      if (!this.#over && !this.#framer.data(chunk)) source.pause();
-    });
-    source.on("end", () => {
-      if (this.#over || this.#ended) return;
-      this.#ended = true;
-      this.#framer.end();
-    });
-    source.on("error", (error: Error) => this.#fail(apiserverError(error, true)));
-    source.on("close", () => {
-      if (!this.#over) this.#lane.resume(); // a closed socket never drains
-      if (!this.#ended) this.#fail(apiserverError(new Error("closed without an end"), true));
-    });
+  data(bytes: Buffer): void {
+    if (!this.#over && !this.#framer.data(bytes)) this.#connection.pause();
+  }
+
+  end(): void {
+    if (this.#over || this.#ended) return;
+    this.#ended = true;
+    this.#framer.end();
+    if (this.#state === "refused") this.#connection.destroy();
+  }
+
+  drained(): void {
+    this.#lane.resume();
+  }
+
+  failed(cause: Error): void {
+    this.#fail(apiserverError(cause, this.#connection.made));
   }
 
   #fail(error: FairleadError): void {
@@ -148,4 +103,9 @@ export class OutboundUpgrade implements Outbound {
     this.cancel();
     failExchange(this.#lane, error);
   }
+}
+
+function firstValue(raw: readonly string[], name: string): string | undefined {
+  const at = raw.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name);
+  return at < 0 ? undefined : raw[at + 1];
 }

@@ -1,18 +1,11 @@
-import type { Agent as HttpAgent } from "node:http";
-import type { Agent as HttpsAgent } from "node:https";
-import type { ConnectionOptions } from "node:tls";
 import { ErrorCode, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import { checkTarget } from "./request-checks.ts";
+import type { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where and as whom a request goes on: what the identity proxy decides about it. */
 export interface Upstream {
-  /** https or http. */
-  secure: boolean;
-  address: { host: string; port: number };
-  /** TLS for a connection outside the pool. */
-  tls: ConnectionOptions;
-  /** The pool of kept connections. Upgrades get connections of their own. */
-  agent: HttpAgent | HttpsAgent;
+  /** The connections to choose from. Upgrades get new ones. */
+  pool: UpstreamPool;
   /** The headers to send, in node's raw form, Host in them; those that frame the message are not. */
   headers: string[];
   /** Judges the answer's status: an error replaces the answer. */

@@ -1,5 +1,4 @@
 import { rm, writeFile } from "node:fs/promises";
-import { request } from "node:https";
 import { join } from "node:path";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { ErrorCode, Hop } from "@fairlead/protocol";
@@ -25,7 +24,7 @@ afterEach(async () => {
   jest.restoreAllMocks();
   for (const apiserver of made.splice(0)) {
     const last = await apiserver.connection().catch(() => undefined);
-    last?.agent.destroy();
+    last?.pool.retire();
   }
   await fixture.close();
 });
@@ -44,15 +43,21 @@ function setClock(aheadMs: number): void {
 
 /** Makes a request as the identity proxy would, by the pool. */
 async function get(own: Apiserver): Promise<number> {
-  const { address, agent, token } = await own.connection();
-  return new Promise((resolve, reject) => {
-    const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
-    request({ ...address, agent, path: "/", headers }, (response) => {
-      response.resume().on("end", () => resolve(response.statusCode ?? 0));
-    })
-      .on("error", reject)
-      .end();
+  const { pool, host, token } = await own.connection();
+  const credential = token === undefined ? "" : `Authorization: Bearer ${token}\r\n`;
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  let status = 0;
+  pool.take().ask("GET", `GET / HTTP/1.1\r\nHost: ${host}\r\n${credential}\r\n`, new Uint8Array(), false, {
+    informational: () => {},
+    head: (head) => {
+      status = head.status;
+    },
+    data: () => {},
+    end: () => setImmediate(() => resolve(status)), // when the connection is back in the pool
+    drained: () => {},
+    failed: reject,
   });
+  return promise;
 }
 
 describe("the way to the apiserver", () => {
@@ -64,12 +69,12 @@ describe("the way to the apiserver", () => {
       address: { host: "127.0.0.1", port: Number(port) },
       token: "own",
     });
-    expect(String(connection.tls.ca)).toBe(authority.pem);
+    expect(String(connection.address.tls.ca)).toBe(authority.pem);
   });
 
   it("is another context where one is named", async () => {
     const connection = await apiserver(await fixture.kubeconfig({ token: "own" }), "elsewhere").connection();
-    expect(connection.address).toEqual({ host: "elsewhere.example", port: 6443 });
+    expect(connection.address).toMatchObject({ host: "elsewhere.example", port: 6443 });
   });
 
   it.each<[server: string, host: string, port: number]>([
@@ -92,7 +97,7 @@ describe("the way to the apiserver", () => {
   it("uses another name for the certificate where the kubeconfig says one", async () => {
     const path = await fixture.kubeconfig({ token: "own" }, { "tls-server-name": "kubernetes.default" });
     const connection = await apiserver(path).connection();
-    expect(connection.tls.servername).toBe("kubernetes.default");
+    expect(connection.address.tls.servername).toBe("kubernetes.default");
   });
 });
 
@@ -181,23 +186,22 @@ describe("the identity proxy's own credential", () => {
 describe("the pool of connections", () => {
   it("is kept when the token rotates", async () => {
     const own = apiserver(await fixture.kubeconfig({ token: "first" }));
-    const { agent } = await own.connection();
+    const { pool } = await own.connection();
     await fixture.kubeconfig({ token: "second" });
     own.judge(401);
-    expect((await own.connection()).agent).toBe(agent);
+    expect((await own.connection()).pool).toBe(pool);
   });
 
   it("is another when the authority changes: connections under the old one are not used again", async () => {
     const own = apiserver(await fixture.kubeconfig({ token: "own" }));
-    const { agent } = await own.connection();
+    const { pool } = await own.connection();
     const stranger = await CertificateAuthority.create("new", 1);
     await fixture.kubeconfig(
       { token: "own" },
       { "certificate-authority-data": Buffer.from(stranger.pem).toString("base64") },
     );
     own.judge(401);
-    expect((await own.connection()).agent).not.toBe(agent);
-    agent.destroy();
+    expect((await own.connection()).pool).not.toBe(pool);
   });
 
   it("says how many it has", async () => {

@@ -1,14 +1,11 @@
 import { readFileSync } from "node:fs";
-import { Agent, type RequestOptions } from "node:https";
+import type { RequestOptions } from "node:https";
 import { dirname, resolve } from "node:path";
 import type { ConnectionOptions } from "node:tls";
+import { type UpstreamAddress, UpstreamPool } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 
-/** How long a kept connection may idle, in milliseconds: less than the apiserver's own 90 s, so that it never closes one that we just chose. */
-const IDLE_CONNECTION_MS = 30_000;
-/** Most connections kept idle. */
-const MAX_IDLE_CONNECTIONS = 256;
 /** How long our own credential is used before it is read again, in milliseconds. A service account's token rotates hourly. */
 const CREDENTIAL_MS = 30_000;
 
@@ -16,11 +13,8 @@ const CREDENTIAL_MS = 30_000;
 export interface ApiserverConnection {
   /** The value of the Host header. */
   host: string;
-  address: { host: string; port: number };
-  /** TLS, client certificate included, for connections outside the pool. */
-  tls: ConnectionOptions;
-  /** The pool of kept connections. */
-  agent: Agent;
+  address: UpstreamAddress & { tls: ConnectionOptions };
+  pool: UpstreamPool;
   /** This process's own bearer token, if that is how it authenticates. */
   token: string | undefined;
 }
@@ -71,9 +65,7 @@ export class Apiserver {
 
   /** How many connections the pool has, in use or idle. */
   get sockets(): number {
-    const { agent } = this.#current ?? {};
-    const pools = [agent?.sockets, agent?.freeSockets].flatMap((pool) => Object.values(pool ?? {}));
-    return pools.reduce((sum, sockets) => sum + (sockets?.length ?? 0), 0);
+    return this.#current?.pool.size ?? 0;
   }
 
   async #read(): Promise<ApiserverConnection> {
@@ -88,20 +80,20 @@ export class Apiserver {
       ...(key && { key }),
       ...(servername && { servername }),
     };
+    const address = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 443), tls };
     return {
       host: url.host,
-      address: { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 443) },
-      tls,
-      agent: this.#poolFor(tls),
+      address,
+      pool: this.#poolFor(address),
       token: options.headers.Authorization?.replace(/^Bearer /, "").trim(),
     };
   }
 
-  /** The pool lives on for as long as the TLS material is the same. */
-  #poolFor(tls: ConnectionOptions): Agent {
-    if (this.#current && JSON.stringify(this.#current.tls) === JSON.stringify(tls)) return this.#current.agent;
-    const pool = { keepAlive: true, timeout: IDLE_CONNECTION_MS, maxFreeSockets: MAX_IDLE_CONNECTIONS };
-    return new Agent({ ...pool, ...tls });
+  /** The pool lives on for as long as the address and the TLS material are the same. */
+  #poolFor(address: UpstreamAddress): UpstreamPool {
+    if (this.#current && JSON.stringify(this.#current.address) === JSON.stringify(address)) return this.#current.pool;
+    this.#current?.pool.retire();
+    return new UpstreamPool(address);
   }
 }
 

@@ -52,7 +52,7 @@ beforeEach(async () => {
 afterEach(async () => {
   client.close();
   await server.stop(0);
-  (await apiserver.connection().catch(() => undefined))?.agent.destroy();
+  (await apiserver.connection().catch(() => undefined))?.pool.retire();
   await Promise.all([issuer.close(), cluster.close()]);
   await rm(folder, { recursive: true });
 });

@@ -14,13 +14,10 @@ export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log
   return async (head) => {
     const subject = await verifier.verify(callerToken(head));
     refuseImpersonation(head);
-    const { host, address, tls, agent, token } = await apiserver.connection();
+    const { host, pool, token } = await apiserver.connection();
     log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, method: head.method }, "request");
     return {
-      secure: true,
-      address,
-      tls,
-      agent,
+      pool,
       headers: impersonatingHeaders(head, subject, host, token),
       judge: (status) => apiserver.judge(status),
     };

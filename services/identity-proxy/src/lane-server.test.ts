@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { Agent, createServer as createHttpServer, type Server } from "node:http";
+import { createServer as createHttpServer, type Server } from "node:http";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { type AddressInfo, connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { CertificateAuthority } from "@fairlead/certificates";
+import { UpstreamPool } from "@fairlead/http-bridge";
 import { AccessService, GrpcConnection, methodPath } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
@@ -15,7 +16,6 @@ import { Requester } from "./requester-fixture.ts";
 const PATH = methodPath(AccessService.method.exchange);
 let folder: string;
 let upstream: Server;
-let agent: Agent;
 let authority: CertificateAuthority;
 let stranger: CertificateAuthority;
 const close: (() => Promise<void> | void)[] = [];
@@ -27,14 +27,12 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
-  agent = new Agent({ keepAlive: true });
   upstream = createHttpServer((_request, response) => response.end("ok"));
   await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
 });
 
 afterEach(async () => {
   for (const end of close.splice(0).reverse()) await end();
-  agent.destroy();
   await new Promise<void>((resolve) => {
     upstream.close(() => resolve());
     upstream.closeAllConnections();
@@ -46,13 +44,9 @@ afterEach(async () => {
 async function start(listen: ListenOptions): Promise<{ server: LaneServer; address: string }> {
   const { port } = upstream.address() as AddressInfo;
   const headers = ["Host", "upstream"];
-  const server = new LaneServer(listen, () => ({
-    secure: false,
-    address: { host: "127.0.0.1", port },
-    tls: {},
-    agent,
-    headers,
-  }));
+  const pool = new UpstreamPool({ host: "127.0.0.1", port });
+  close.push(() => pool.retire());
+  const server = new LaneServer(listen, () => ({ pool, headers }));
   const address = await server.start();
   close.push(() => server.stop(0));
   return { server, address };

@@ -40,7 +40,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  (await apiserver.connection()).agent.destroy();
+  (await apiserver.connection()).pool.retire();
   await fixture.close();
 });
 
@@ -200,7 +200,7 @@ describe("the identity proxy does not start when its rights cannot be told", () 
       context: undefined,
     });
     await expect(checkLeastPrivilege(own)).rejects.toMatchObject({ code: ErrorCode.UNREACHABLE, hop: Hop.APISERVER });
-    (await own.connection()).agent.destroy();
+    (await own.connection()).pool.retire();
   });
 
   it("because its certificate is of another authority", async () => {
@@ -209,7 +209,7 @@ describe("the identity proxy does not start when its rights cannot be told", () 
     const own = new Apiserver({ kubeconfig: await fixture.kubeconfig({ token: "own" }, data), context: undefined });
     await expect(checkLeastPrivilege(own)).rejects.toMatchObject({ code: ErrorCode.UNREACHABLE });
     expect(fixture.seen).toEqual([]);
-    (await own.connection()).agent.destroy();
+    (await own.connection()).pool.retire();
   });
 
   it("and no error has the credential in it", async () => {

@@ -74,12 +74,14 @@ function isSelfReview({ verbs, resources = [] }: ResourceRule): boolean {
 }
 
 async function post(apiserver: Apiserver, path: string, body: object): Promise<unknown> {
-  const { address, agent, token } = await apiserver.connection();
+  const { address, token } = await apiserver.connection();
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const sent = request(
     {
-      ...address,
-      agent,
+      host: address.host,
+      port: address.port,
+      ...address.tls,
+      agent: false, // once, at start-up
       path,
       method: "POST",
       timeout: CHECK_TIMEOUT_MS,
