@@ -24,15 +24,16 @@ const HOP_BY_HOP = new Set([
  * @param drops further names to leave out, in lower case
  */
 export function toFrameHeaders(raw: readonly string[], drops: ReadonlySet<string> = new Set()): Header[] {
-  const named = connectionNamed(raw);
   const headers: Header[] = [];
+  let names = false;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? "";
     const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || drops.has(lower) || named.has(lower)) continue;
+    if (lower === "connection") names ||= raw[i + 1]?.toLowerCase() !== "keep-alive";
+    if (HOP_BY_HOP.has(lower) || drops.has(lower)) continue;
     headers.push(header(name, raw[i + 1] ?? ""));
   }
-  return headers;
+  return names ? withoutNamed(headers, raw) : headers;
 }
 
 /** One frame header. node has header values as latin1 text, one character a byte. */
@@ -47,13 +48,12 @@ export function header(name: string, value: string): Header {
  * @throws FairleadError PROTOCOL_VIOLATION if a header is not one line; no HTTP parser can have given it to the peer
  */
 export function toRawHeaders(headers: readonly Header[], drops: (name: string) => boolean = () => false): string[] {
-  const raw = headers.flatMap(({ name, value }) => [name, Buffer.from(value).toString("latin1")]);
-  const named = connectionNamed(raw);
+  const named = connectionNamed(headers);
   const kept: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const lower = (raw[i] ?? "").toLowerCase();
+  for (const { name, value } of headers) {
+    const lower = name.toLowerCase();
     if (HOP_BY_HOP.has(lower) || named.has(lower) || drops(lower)) continue;
-    kept.push(raw[i] ?? "", raw[i + 1] ?? "");
+    kept.push(name, latin1(value));
   }
   checkLines(kept);
   return kept;
@@ -95,9 +95,11 @@ export function asPairs(raw: readonly string[]): [name: string, value: string][]
 
 /** All values of a header, by its name in lower case. */
 export function headerValues(headers: readonly Header[], name: string): string[] {
-  return headers
-    .filter((header) => header.name.toLowerCase() === name)
-    .map(({ value }) => Buffer.from(value).toString("latin1"));
+  const values: string[] = [];
+  for (const header of headers) {
+    if (header.name.length === name.length && header.name.toLowerCase() === name) values.push(latin1(header.value));
+  }
+  return values;
 }
 
 /** @throws FairleadError PROTOCOL_VIOLATION if a name or value, in node's raw form, is not one line */
@@ -108,14 +110,30 @@ export function checkLines(raw: readonly string[]): void {
   }
 }
 
-function connectionNamed(raw: readonly string[]): ReadonlySet<string> {
-  let named: Set<string> | undefined;
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    if ((raw[i] ?? "").toLowerCase() !== "connection") continue;
-    named ??= new Set();
-    for (const token of (raw[i + 1] ?? "").split(",")) named.add(token.trim().toLowerCase());
+/** A header's value as node has it: one character a byte. */
+export function latin1(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1");
+}
+
+/** Leaves out the headers that `Connection` names. */
+function withoutNamed(headers: Header[], raw: readonly string[]): Header[] {
+  const lines = raw.filter((_text, i) => i % 2 === 1 && raw[i - 1]?.toLowerCase() === "connection");
+  const named = new Set(lines.flatMap(tokens));
+  return headers.filter(({ name }) => !named.has(name.toLowerCase()));
+}
+
+/** The names in the `Connection` headers of a frame, which a peer may have left in. */
+function connectionNamed(headers: readonly Header[]): ReadonlySet<string> {
+  let named = NONE;
+  for (const { name, value } of headers) {
+    if (name.length !== "connection".length || name.toLowerCase() !== "connection") continue;
+    named = new Set([...named, ...tokens(latin1(value))]);
   }
-  return named ?? NONE;
+  return named;
+}
+
+function tokens(line: string): string[] {
+  return line.split(",").map((token) => token.trim().toLowerCase());
 }
 
 const NONE: ReadonlySet<string> = new Set();

@@ -5,12 +5,13 @@ import {
   Hop,
   type Lane,
   type RequestFrame,
+  type RequestHead,
   requestHeadOf,
 } from "@fairlead/protocol";
 import type { BodyFrame } from "./bodies.ts";
 import { OutboundHttp } from "./outbound-http.ts";
 import { OutboundUpgrade } from "./outbound-upgrade.ts";
-import { checkHead, type Prepare } from "./upstream.ts";
+import { checkHead, type Prepare, type Upstream } from "./upstream.ts";
 
 /** An exchange on its way to the apiserver. */
 export interface Outbound {
@@ -32,33 +33,49 @@ export interface Outbound {
 export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void {
   let current: Outbound | undefined;
   let waiting: BodyFrame[] | undefined;
-  const open = async (frame: OpeningFrame): Promise<void> => {
-    const startedAt = performance.now();
-    const head = requestHeadOf(frame, Hop.AGENT);
-    checkHead(head, Hop.IDENTITY_PROXY);
-    const upstream = await prepare(head);
-    if (lane.closed) return;
+  const start = (frame: OpeningFrame, head: RequestHead, upstream: Upstream, startedAt: number): void => {
     if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, upstream, startedAt);
     else current = new OutboundHttp(lane, head, upstream, startedAt, frame.case === "whole" ? frame.value : undefined);
-    const early = waiting ?? [];
+  };
+  const startLater = async (frame: OpeningFrame, head: RequestHead, upstream: Promise<Upstream>): Promise<void> => {
+    const startedAt = performance.now();
+    waiting = [];
+    lane.pause(); // until it is known where the request goes; what was read already waits, at most one read
+    try {
+      const found = await upstream;
+      if (lane.closed) return;
+      start(frame, head, found, startedAt);
+      const early = waiting;
+      waiting = undefined;
+      lane.resume();
+      for (const body of early) current?.body(body);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  const fail = (error: unknown): void => {
     waiting = undefined;
+    current?.cancel();
+    current = undefined;
     lane.resume();
-    for (const body of early) current?.body(body);
+    failExchange(lane, FairleadError.from(error, Hop.IDENTITY_PROXY));
+  };
+  const open = (frame: OpeningFrame): void => {
+    try {
+      const head = requestHeadOf(frame, Hop.AGENT);
+      checkHead(head, Hop.IDENTITY_PROXY);
+      const upstream = prepare(head);
+      if (upstream instanceof Promise) void startLater(frame, head, upstream);
+      else start(frame, head, upstream, performance.now());
+    } catch (error) {
+      fail(error);
+    }
   };
   lane.start({
     frame: (_field, message) => {
       const frame = decodeRequest(message);
-      if (frame.case === "head" || frame.case === "whole") {
-        lane.pause(); // until it is known where the request goes; what was read already waits, at most one read
-        waiting = [];
-        open(frame).catch((error: unknown) => {
-          waiting = undefined;
-          current?.cancel();
-          current = undefined;
-          lane.resume();
-          failExchange(lane, FairleadError.from(error, Hop.IDENTITY_PROXY));
-        });
-      } else if (frame.case !== undefined) {
+      if (frame.case === "head" || frame.case === "whole") open(frame);
+      else if (frame.case !== undefined) {
         if (waiting) waiting.push(frame);
         else current?.body(frame);
       }

@@ -16,7 +16,7 @@ const ORIGIN_FORM = /^\/[\x21-\x5b\x5d-\x7e]*$/;
  */
 export function checkRequest(request: IncomingMessage, hop: Hop): void {
   for (const name of SINGLE) {
-    const count = request.headersDistinct[name]?.length ?? 0;
+    const count = countOf(request.rawHeaders, name);
     if (count > 1) throw malformed(hop, `the request has ${count} ${name} headers; send one`);
   }
   checkTarget(request.url ?? "", hop);
@@ -25,6 +25,15 @@ export function checkRequest(request: IncomingMessage, hop: Hop): void {
 /** Refuses a target that is not a path on the cluster. @throws FairleadError MALFORMED_REQUEST */
 export function checkTarget(target: string, hop: Hop): void {
   if (!ORIGIN_FORM.test(target)) throw malformed(hop, "the request's target is not a plain path such as /api/v1/pods");
+}
+
+/** node's own `headersDistinct` copies all headers for it. */
+function countOf(raw: readonly string[], name: string): number {
+  let count = 0;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]?.length === name.length && raw[i]?.toLowerCase() === name) count++;
+  }
+  return count;
 }
 
 function malformed(hop: Hop, sentence: string): FairleadError {

@@ -55,7 +55,7 @@ export function answerOf(
   upgraded = false,
 ): { status: number; reason: string; headers: string[] } {
   if (!head) throw violation("an answer has no head");
-  if (!Buffer.from(head.exchangeId).equals(request.exchangeId)) throw violation("the answer is not to this request");
+  if (Buffer.compare(head.exchangeId, request.exchangeId) !== 0) throw violation("the answer is not to this request");
   const { status, reason } = head;
   if (upgraded ? status !== 101 : status < 200 || status >= 1000)
     throw violation(`${status} is no status of an answer`);

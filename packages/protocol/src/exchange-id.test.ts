@@ -15,6 +15,6 @@ describe("an exchange id", () => {
   });
 
   it("of a wrong length does not throw", () => {
-    expect([exchangeIdText(new Uint8Array()), exchangeIdText(Uint8Array.of(1, 2))]).toEqual(["", "0102"]);
+    for (const id of [new Uint8Array(), Uint8Array.of(1, 2)]) expect(() => exchangeIdText(id)).not.toThrow();
   });
 });

@@ -1,4 +1,5 @@
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { encodeRequestFrame, encodeResponseFrame } from "./encode-frame.ts";
 import { FairleadError } from "./errors.ts";
 import { FrameOrder } from "./frame-order.ts";
 import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
@@ -115,12 +116,12 @@ export class Lane {
 
   /** Sends a request frame. See {@link sendMessage}. */
   sendRequest(frame: RequestFrame["frame"]): boolean {
-    return this.sendMessage(toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame })));
+    return this.sendMessage(encodeRequestFrame(frame));
   }
 
   /** Sends a response frame. See {@link sendMessage}. */
   sendResponse(frame: ResponseFrame["frame"]): boolean {
-    return this.sendMessage(toBinary(ResponseFrameSchema, create(ResponseFrameSchema, { frame })));
+    return this.sendMessage(encodeResponseFrame(frame));
   }
 
   /** Opens the response direction. @param sessionId the agent's session on Serve, empty on Exchange */

@@ -1,4 +1,5 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { encodeResponseFrame } from "./encode-frame.ts";
 import { FairleadError } from "./errors.ts";
 import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import {
@@ -91,7 +92,7 @@ function addTiming(message: Uint8Array, hop: Hop, headAt: number): Uint8Array {
   const head = frame.case === "whole" ? frame.value.head : frame.case === "head" ? frame.value : undefined;
   const durationUs = Math.round((performance.now() - headAt) * 1000);
   head?.timings.push(create(HopTimingSchema, { hop, durationUs }));
-  return toBinary(ResponseFrameSchema, create(ResponseFrameSchema, { frame }));
+  return encodeResponseFrame(frame);
 }
 
 function lost(): FairleadError {

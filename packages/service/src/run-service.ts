@@ -1,4 +1,4 @@
-import { FairleadError, hopName } from "@fairlead/protocol";
+import { exchangeIdText, FairleadError, hopName } from "@fairlead/protocol";
 import { type Logger, pino } from "pino";
 import { type Observed, openPrivatePort } from "./private-port.ts";
 
@@ -30,7 +30,9 @@ export async function runService(
   options: ProcessOptions,
   start: (log: Logger) => Promise<RunningService>,
 ): Promise<void> {
-  const log = pino({ name, level: process.env.FAIRLEAD_LOG_LEVEL ?? "info" }, pino.destination({ fd: 2, sync: true }));
+  const level = process.env.FAIRLEAD_LOG_LEVEL ?? "info";
+  const serializers = { exchange: exchangeIdText }; // written only when the line is
+  const log = pino({ name, level, serializers }, pino.destination({ fd: 2, sync: true }));
   process.on("unhandledRejection", (error) => {
     log.fatal({ err: error }, "unhandled rejection");
     process.exit(1);

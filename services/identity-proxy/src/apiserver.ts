@@ -39,9 +39,14 @@ export class Apiserver {
     addressOf(loadKubeconfig(source));
   }
 
+  /** The way to the apiserver as it was read just before; undefined: ask {@link connection}. */
+  get current(): ApiserverConnection | undefined {
+    return this.#untilMs > Date.now() ? this.#current : undefined;
+  }
+
   /** The way to the apiserver. @throws FairleadError OWN_CREDENTIAL_REFUSED if the credential cannot be read */
   async connection(): Promise<ApiserverConnection> {
-    if (this.#current && this.#untilMs > Date.now()) return this.#current;
+    if (this.current) return this.current;
     try {
       this.#current = await this.#read();
       this.#untilMs = Date.now() + CREDENTIAL_MS;

@@ -1,8 +1,8 @@
-import type { TokenVerifier } from "@fairlead/authentication";
-import type { Prepare } from "@fairlead/http-bridge";
-import { exchangeIdText } from "@fairlead/protocol";
+import type { Subject, TokenVerifier } from "@fairlead/authentication";
+import type { Prepare, Upstream } from "@fairlead/http-bridge";
+import type { RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import type { Apiserver } from "./apiserver.ts";
+import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
 
 /**
@@ -11,15 +11,17 @@ import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impers
  * @returns what {@link Prepare} says; it refuses with TOKEN_REFUSED, ACCESS_DENIED or ISSUER_UNAVAILABLE
  */
 export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log: Logger): Prepare {
-  return async (head) => {
-    const subject = await verifier.verify(callerToken(head));
+  const judge = (status: number) => apiserver.judge(status);
+  const as = (subject: Subject, head: RequestHead, { host, pool, token }: ApiserverConnection): Upstream => {
     refuseImpersonation(head);
-    const { host, pool, token } = await apiserver.connection();
-    log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, method: head.method }, "request");
-    return {
-      pool,
-      headers: impersonatingHeaders(head, subject, host, token),
-      judge: (status) => apiserver.judge(status),
-    };
+    log.debug({ exchange: head.exchangeId, user: subject.user, method: head.method }, "request");
+    return { pool, headers: impersonatingHeaders(head, subject, host, token), judge };
+  };
+  return (head) => {
+    const token = callerToken(head);
+    const known = token === undefined ? undefined : verifier.known(token);
+    const connection = apiserver.current;
+    if (known && connection) return as(known, head, connection); // at once: most requests come behind another
+    return verifier.verify(token).then(async (subject) => as(subject, head, await apiserver.connection()));
   };
 }

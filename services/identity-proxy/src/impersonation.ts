@@ -49,7 +49,7 @@ export function refuseImpersonation(head: RequestHead): void {
  */
 export function impersonatingHeaders(head: RequestHead, subject: Subject, host: string, token?: string): string[] {
   const headers = ["Host", host, ...toRawHeaders(head.headers, isReserved)];
-  const { protocols } = subprotocolsOf(head);
+  const protocols = subprotocolsOf(head)?.protocols ?? [];
   if (protocols.length > 0) headers.push("Sec-WebSocket-Protocol", protocols.join(", "));
   headers.push("Audit-ID", exchangeIdText(head.exchangeId));
   if (token !== undefined) headers.push("Authorization", `Bearer ${token}`);
@@ -67,7 +67,7 @@ export function impersonatingHeaders(head: RequestHead, subject: Subject, host: 
  */
 export function callerToken(head: RequestHead): string | undefined {
   const authorization = headerValues(head.headers, "authorization");
-  const { tokens } = subprotocolsOf(head);
+  const tokens = subprotocolsOf(head)?.tokens ?? [];
   if (authorization.length + tokens.length > 1) {
     const sentence = "the request has more than one credential; send one";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.IDENTITY_PROXY, sentence);
@@ -77,8 +77,9 @@ export function callerToken(head: RequestHead): string | undefined {
   return tokens[0];
 }
 
-function subprotocolsOf(head: RequestHead): Subprotocols {
-  return readSubprotocols(headerValues(head.headers, "sec-websocket-protocol"));
+function subprotocolsOf(head: RequestHead): Subprotocols | undefined {
+  const values = headerValues(head.headers, "sec-websocket-protocol");
+  return values.length > 0 ? readSubprotocols(values) : undefined;
 }
 
 /** Go reads header bytes as UTF-8; node writes one byte a character. */

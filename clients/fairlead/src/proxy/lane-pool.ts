@@ -41,19 +41,24 @@ export class LanePool {
     return { lanes: this.#lanes.size, idle_lanes: this.#idle.count };
   }
 
+  /** An idle lane, if there is one. */
+  takeIdle(): Lane | undefined {
+    const lane = this.#idle.take();
+    if (lane) this.#openAhead();
+    return lane;
+  }
+
   /**
-   * An idle lane. A relay that is away is waited for as {@link Patience} says; nothing was sent until then.
+   * An idle lane, or a new one. A relay that is away is waited for as {@link Patience} says; nothing was sent until
+   * then.
    *
-   * @param signal ends the wait
+   * @param gone whether nobody waits for the lane any more
    * @throws FairleadError UNREACHABLE, or what the relay refuses the lane with
    */
-  async take(signal: AbortSignal): Promise<Lane> {
+  async take(gone: () => boolean): Promise<Lane> {
     for (let attempt = 0; ; attempt++) {
-      const lane = this.#idle.take();
-      if (lane) {
-        this.#openAhead();
-        return lane;
-      }
+      const lane = this.takeIdle();
+      if (lane) return lane;
       try {
         const opened = await this.#open();
         this.#patience.met();
@@ -62,7 +67,7 @@ export class LanePool {
       } catch (error) {
         const failure = FairleadError.from(error, Hop.RELAY);
         const leftMs = attempt === 0 ? this.#patience.begin() : this.#patience.left();
-        if (failure.code !== ErrorCode.UNREACHABLE || signal.aborted || leftMs === 0) throw failure;
+        if (failure.code !== ErrorCode.UNREACHABLE || gone() || leftMs === 0) throw failure;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }

@@ -101,17 +101,13 @@ export class LocalProxy {
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedAt = performance.now();
-    const gone = new AbortController();
     const { socket } = request;
     this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1);
-    response.once("close", () => {
-      this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1);
-      gone.abort();
-    });
+    response.once("close", () => this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1));
     try {
       const head = this.#headOf(request, "");
-      const lane = await this.#pool.take(gone.signal);
-      if (gone.signal.aborted) return this.#pool.release(lane);
+      const lane = this.#pool.takeIdle() ?? (await this.#pool.take(() => response.destroyed));
+      if (response.destroyed) return this.#pool.release(lane);
       const inbound = { request, head, startedAt, released: () => this.#pool.release(lane) };
       new InboundHttp(inbound, response, lane).start();
     } catch (error) {
@@ -121,15 +117,13 @@ export class LocalProxy {
 
   async #onUpgrade(request: IncomingMessage, socket: Socket, first: Buffer): Promise<void> {
     const startedAt = performance.now();
-    const gone = new AbortController();
-    socket.once("close", () => gone.abort());
     socket.on("error", () => {}); // "close" follows
     // Sent behind a request that is not answered yet: the connection has no place for two answers at once.
     if ((this.#answering.get(socket) ?? 0) > 0) return void socket.destroy();
     try {
       const head = this.#headOf(request, request.headers.upgrade ?? "");
-      const taken = await this.#pool.take(gone.signal);
-      if (gone.signal.aborted) return this.#pool.release(taken);
+      const taken = this.#pool.takeIdle() ?? (await this.#pool.take(() => socket.destroyed));
+      if (socket.destroyed) return this.#pool.release(taken);
       if (first.length > 0) socket.unshift(first);
       new InboundUpgrade(
         { request, head, startedAt, released: () => this.#pool.release(taken) },
@@ -146,7 +140,8 @@ export class LocalProxy {
     checkLocalAccess(request, this.#identity.port, this.#identity.localToken);
     checkRequest(request, Hop.CLIENT_PROXY);
     const headers = toFrameHeaders(request.rawHeaders, LOCAL_HEADERS);
-    const protocols = withoutBearerProtocol(request.headers["sec-websocket-protocol"] ?? "");
+    const asked = request.headers["sec-websocket-protocol"];
+    const protocols = asked === undefined ? undefined : withoutBearerProtocol(asked);
     if (protocols) headers.push(header("Sec-WebSocket-Protocol", protocols));
     headers.push(header("Authorization", `Bearer ${this.#token()}`));
     return create(RequestHeadSchema, {
