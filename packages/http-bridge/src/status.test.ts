@@ -81,9 +81,21 @@ describe("an answer of our own", () => {
     expect(answer.body).toBe(statusBody(error));
   });
 
-  it("has Retry-After only where the error says so", async () => {
+  it("says when to come back only where the error does, as a header and as client-go's controllers read it", async () => {
     const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "too many", { retryAfterSeconds: 3 });
-    expect((await answered((response) => sendStatus(response, error))).headers["retry-after"]).toBe("3");
+    const answer = await answered((response) => sendStatus(response, error));
+    expect(answer.headers["retry-after"]).toBe("3");
+    expect(JSON.parse(answer.body)).toEqual({
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: "fairlead: relay: too many",
+      reason: "TooManyRequests",
+      details: { retryAfterSeconds: 3 },
+      code: 429,
+    });
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith("x-kubernetes-pf-"))).toEqual([]);
   });
 
   it.each([

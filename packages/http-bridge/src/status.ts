@@ -17,10 +17,12 @@ export const ERROR_HEADER = "Fairlead-Error";
 
 /**
  * An error as a Kubernetes Status object (k8s.io/apimachinery, meta/v1), under 1,024 bytes.
- * kubectl prints its message.
+ * kubectl prints its message. When to come back stands in `details` too: client-go's controllers look for it there
+ * (apimachinery, errors.SuggestsClientDelay).
  */
 export function statusBody(error: FairleadError): string {
   const { http, reason } = errorMapping(error.code);
+  const { retryAfterSeconds } = error;
   const withMessage = (message: string): string =>
     JSON.stringify({
       kind: "Status",
@@ -29,6 +31,7 @@ export function statusBody(error: FairleadError): string {
       status: "Failure",
       message,
       reason,
+      ...(retryAfterSeconds > 0 && { details: { retryAfterSeconds } }),
       code: http,
     });
   const room = MAX_STATUS_BYTES - 1 - Buffer.byteLength(withMessage(""));
