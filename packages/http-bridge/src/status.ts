@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   ErrorCode,
   errorCodeName,
@@ -66,7 +66,7 @@ export function explainLoss(error: FairleadError): FairleadError {
 
 /** Answers a request whose head was not answered yet with a Status. */
 export function sendStatus(response: ServerResponse, error: FairleadError): void {
-  const { status, contentType, body } = answerFor(response.req.headers.accept ?? "", error);
+  const { status, contentType, body } = answerFor(response.req, error);
   response.writeHead(status, {
     "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),
@@ -78,13 +78,18 @@ export function sendStatus(response: ServerResponse, error: FairleadError): void
 }
 
 /**
- * A Status, but for the aggregated discovery of client-go: that throws a Status of 503 or 504 away and says "the
- * server is currently unable to handle the request". Plain text with 502 it prints (client-go, rest/request.go and
- * apimachinery, errors.NewGenericServerResponse).
+ * A Status, but for what client-go reads raw: aggregated discovery, and OpenAPI for `kubectl apply`. There it throws a
+ * Status of 429, 503 or 504 away and says "the server has received too many requests", or "is currently unable to
+ * handle the request", as if it were the apiserver's word. Plain text with 502 it prints, and repeats just the same
+ * (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse).
  */
-function answerFor(accept: string, error: FairleadError): { status: number; contentType: string; body: string } {
+function answerFor(
+  { url = "", headers: { accept = "" } }: IncomingMessage,
+  error: FairleadError,
+): { status: number; contentType: string; body: string } {
   const { http } = errorMapping(error.code);
-  return http >= 500 && accept.includes("g=apidiscovery.k8s.io")
+  const readRaw = accept.includes("g=apidiscovery.k8s.io") || url.startsWith("/openapi/");
+  return readRaw && (http >= 500 || http === 429)
     ? { status: 502, contentType: "text/plain; charset=utf-8", body: sentence(error) }
     : { status: http, contentType: "application/json", body: statusBody(error) };
 }
