@@ -300,6 +300,27 @@ describe("an exchange gives its place back", () => {
     await until(() => countsNow().admitted_exchanges === 0);
   });
 
+  it("when its client went while the token was judged: its lane is the next one's", async () => {
+    const token = await startWith({ exchangesPerUser: 1, exchangesPerCluster: 1 });
+    await running().stop(0);
+    await running().startAgain(); // it has fetched no keys yet
+    const { issuer } = running();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    issuer.answersAfter = promise;
+    const { lanes } = await attach(token, 1);
+    const [client, other] = [await openClient(), await openClient()];
+    const askedBefore = issuer.asked;
+    client.request(headOf("jane"));
+    await until(() => issuer.asked > askedBefore);
+    client.lane.reset(cancelled(Hop.CLIENT_PROXY));
+    await until(() => running().counts.client_lanes === 1);
+    resolve();
+    const answered = other.exchange(headOf("jane"));
+    await lanes[0]?.serve("for the other");
+    expect(await answered).toBe("for the other");
+    expect(admitted()).toBe(0);
+  });
+
   it("when its rule went while it waited, and a lane came", async () => {
     const token = await startWith({ exchangesPerUser: 1 });
     const client = await openClient();
