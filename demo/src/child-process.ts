@@ -51,7 +51,12 @@ export class TunnelProcess {
     this.#ended = new Promise((resolve) => child.once("exit", () => resolve()));
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
     const timer = setTimeout(() => reject(new Error(`${name} was not ready in time`)), READY_MS);
-    if (child.stdout) createInterface({ input: child.stdout }).on("line", (line) => resolve(JSON.parse(line)));
+    if (child.stdout) {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const said = JSON.parse(line);
+        if (said.ready === true) resolve(said); // what fails says so in JSON too, and ends
+      });
+    }
     void this.#ended.then(() => reject(new Error(`${name} ended: ${lastLine(logFile)}`)));
     try {
       return await promise;

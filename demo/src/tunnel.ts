@@ -28,6 +28,8 @@ export interface TunnelOptions {
   impersonatorKubeconfig: string;
   /** Issuers that count besides the embedded one, in the form of AuthenticationConfiguration's `jwt`. */
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
+  /** The relay's limits, by name, where they are not the defaults (docs/reference/relay-config.md). */
+  limits?: Readonly<Record<string, number>>;
 }
 
 /** The names of the tunnel's processes, in the order of a request. */
@@ -41,6 +43,8 @@ export class Tunnel {
   readonly issuer: RunningIssuer;
   readonly #options: TunnelOptions;
   readonly #authority: CertificateAuthority;
+  /** Client proxies of others than the person that the tunnel is for. */
+  readonly #othersProxies: TunnelProcess[] = [];
   #relayUrl = "";
   #stopped = false;
 
@@ -130,10 +134,38 @@ export class Tunnel {
     return ready;
   }
 
+  /**
+   * Lets one of the others in: a rule, and a client proxy of their own.
+   *
+   * @param port a free port of this machine: the one that goes with the cluster is taken by the person's own proxy
+   * @returns their kubeconfig
+   */
+  async letIn(other: DemoPerson, port: number): Promise<string> {
+    const { cluster } = this.#options;
+    const rule = other.email.replace(/[^a-z0-9]+/g, "-");
+    await this.cli(ADMINISTRATOR, "rules", "create", rule, "--user", other.email, "--cluster", cluster);
+    const kubeconfig = this.file(`kubeconfig-${other.email}`);
+    const proxy = new TunnelProcess({
+      name: `client proxy of ${other.email}`,
+      main: require.resolve("@fairlead/cli/main"),
+      args: () => [
+        ...["proxy", cluster, "--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")],
+        ...["--token-file", this.tokenFile(other), "--file", kubeconfig, "--output", "json"],
+        ...["--port", String(port)],
+      ],
+      env: () => ({ XDG_STATE_HOME: this.file(`state-${other.email}`) }),
+      logFile: this.file(`client-proxy-${other.email}.log`),
+    });
+    this.#othersProxies.push(proxy);
+    await proxy.start();
+    return kubeconfig;
+  }
+
   /** Ends all processes. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all(Object.values(this.processes).map((process) => process.end()));
+    const all = [...Object.values(this.processes), ...this.#othersProxies];
+    await Promise.all(all.map((process) => process.end()));
     this.issuer.stop();
   }
 
@@ -180,6 +212,7 @@ export class Tunnel {
       database: "relay.db",
       authentication: "relay-authentication.yaml",
       administrators: { users: [ADMINISTRATOR.email] },
+      limits: this.#options.limits ?? {},
     };
     await writeFile(this.file("relay.yaml"), stringify(config), { mode: 0o600 });
   }

@@ -10,12 +10,13 @@ const CODES = Object.values(ErrorCode).filter((code): code is ErrorCode => typeo
 async function answered(
   answer: (response: ServerResponse) => void,
   accept?: string,
+  path = "/",
 ): Promise<IncomingMessage & { body: string }> {
   const server = createServer((_request, response) => answer(response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const response = await new Promise<IncomingMessage>((resolve) => {
-    get({ port, host: "127.0.0.1", agent: false, headers: accept === undefined ? {} : { accept } }, resolve);
+    get({ port, path, host: "127.0.0.1", agent: false, headers: accept === undefined ? {} : { accept } }, resolve);
   });
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk);
@@ -81,14 +82,27 @@ describe("an answer of our own", () => {
     expect(answer.body).toBe(statusBody(error));
   });
 
-  it("has Retry-After only where the error says so", async () => {
+  it("says when to come back only where the error does, as a header and as client-go's controllers read it", async () => {
     const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "too many", { retryAfterSeconds: 3 });
-    expect((await answered((response) => sendStatus(response, error))).headers["retry-after"]).toBe("3");
+    const answer = await answered((response) => sendStatus(response, error));
+    expect(answer.headers["retry-after"]).toBe("3");
+    expect(JSON.parse(answer.body)).toEqual({
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: "fairlead: relay: too many",
+      reason: "TooManyRequests",
+      details: { retryAfterSeconds: 3 },
+      code: 429,
+    });
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith("x-kubernetes-pf-"))).toEqual([]);
   });
 
   it.each([
     [ErrorCode.AGENT_NOT_CONNECTED, 502, "text/plain; charset=utf-8"],
     [ErrorCode.TIMED_OUT, 502, "text/plain; charset=utf-8"],
+    [ErrorCode.LIMIT_EXCEEDED, 502, "text/plain; charset=utf-8"],
     [ErrorCode.TOKEN_REFUSED, 401, "application/json"],
   ])("of the code %i to aggregated discovery is what client-go prints: %i, %s", async (code, http, contentType) => {
     const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
@@ -96,6 +110,18 @@ describe("an answer of our own", () => {
     const answer = await answered((response) => sendStatus(response, error), accept);
     expect([answer.statusCode, answer.headers["content-type"]]).toEqual([http, contentType]);
     expect(answer.body).toContain("fairlead: agent: the sentence");
+  });
+
+  it("to OpenAPI, which kubectl apply asks for, is what client-go prints too, and repeats", async () => {
+    const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "the sentence", { retryAfterSeconds: 3 });
+    const answer = await answered((response) => sendStatus(response, error), undefined, "/openapi/v3?timeout=32s");
+    expect([answer.statusCode, answer.headers["retry-after"], answer.body]).toEqual([
+      502,
+      "3",
+      "fairlead: relay: the sentence",
+    ]);
+    const elsewhere = await answered((response) => sendStatus(response, error), undefined, "/api/v1/openapi/");
+    expect(elsewhere.statusCode).toBe(429);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   ErrorCode,
   errorCodeName,
@@ -17,10 +17,12 @@ export const ERROR_HEADER = "Fairlead-Error";
 
 /**
  * An error as a Kubernetes Status object (k8s.io/apimachinery, meta/v1), under 1,024 bytes.
- * kubectl prints its message.
+ * kubectl prints its message. When to come back stands in `details` too: client-go's controllers look for it there
+ * (apimachinery, errors.SuggestsClientDelay).
  */
 export function statusBody(error: FairleadError): string {
   const { http, reason } = errorMapping(error.code);
+  const { retryAfterSeconds } = error;
   const withMessage = (message: string): string =>
     JSON.stringify({
       kind: "Status",
@@ -29,6 +31,7 @@ export function statusBody(error: FairleadError): string {
       status: "Failure",
       message,
       reason,
+      ...(retryAfterSeconds > 0 && { details: { retryAfterSeconds } }),
       code: http,
     });
   const room = MAX_STATUS_BYTES - 1 - Buffer.byteLength(withMessage(""));
@@ -63,7 +66,7 @@ export function explainLoss(error: FairleadError): FairleadError {
 
 /** Answers a request whose head was not answered yet with a Status. */
 export function sendStatus(response: ServerResponse, error: FairleadError): void {
-  const { status, contentType, body } = answerFor(response.req.headers.accept ?? "", error);
+  const { status, contentType, body } = answerFor(response.req, error);
   response.writeHead(status, {
     "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),
@@ -75,13 +78,18 @@ export function sendStatus(response: ServerResponse, error: FairleadError): void
 }
 
 /**
- * A Status, but for the aggregated discovery of client-go: that throws a Status of 503 or 504 away and says "the
- * server is currently unable to handle the request". Plain text with 502 it prints (client-go, rest/request.go and
- * apimachinery, errors.NewGenericServerResponse).
+ * A Status, but for what client-go reads raw: aggregated discovery, and OpenAPI for `kubectl apply`. There it throws a
+ * Status of 429, 503 or 504 away and says "the server has received too many requests", or "is currently unable to
+ * handle the request", as if it were the apiserver's word. Plain text with 502 it prints, and repeats just the same
+ * (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse).
  */
-function answerFor(accept: string, error: FairleadError): { status: number; contentType: string; body: string } {
+function answerFor(
+  { url = "", headers: { accept = "" } }: IncomingMessage,
+  error: FairleadError,
+): { status: number; contentType: string; body: string } {
   const { http } = errorMapping(error.code);
-  return http >= 500 && accept.includes("g=apidiscovery.k8s.io")
+  const readRaw = accept.includes("g=apidiscovery.k8s.io") || url.startsWith("/openapi/");
+  return readRaw && (http >= 500 || http === 429)
     ? { status: 502, contentType: "text/plain; charset=utf-8", body: sentence(error) }
     : { status: http, contentType: "application/json", body: statusBody(error) };
 }

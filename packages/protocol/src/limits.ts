@@ -13,5 +13,11 @@ export const MAX_ERROR_MESSAGE_BYTES = 700;
 /** Most bytes of a Status body: a refused WebSocket handshake is read no further (gorilla/websocket, client.go). */
 export const MAX_STATUS_BYTES = 1024;
 
+/** Most lanes that an agent opens to one relay. Below what one HTTP/2 connection takes (MAX_LANES_PER_CONNECTION). */
+export const MAX_AGENT_LANES = 6_000;
+
+/** Most exchanges at once that a relay may allow one cluster: the agent's other lanes are idle, opening or just cut. */
+export const MAX_CLUSTER_EXCHANGES = 5_000;
+
 /** How long a request waits, before it has gone on, for a relay or an agent that is just away, in milliseconds. */
 export const LANE_WAIT_MS = 4_000;

@@ -43,11 +43,14 @@ describe("the private port", () => {
   let url: string;
   let problem: string | undefined;
   let lanes: number;
+  let refusals: Record<string, number>;
 
   beforeEach(async () => {
     problem = undefined;
     lanes = 3;
-    const observed = { notReady: () => problem, counts: () => ({ lanes, waiting_exchanges: 0 }) };
+    refusals = { user: 0, relay: 0 };
+    const totals = () => [{ name: "refused_exchanges", label: "limit", values: refusals }];
+    const observed = { notReady: () => problem, counts: () => ({ lanes, waiting_exchanges: 0 }), totals };
     server = await openPrivatePort("127.0.0.1:0", observed);
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   });
@@ -87,6 +90,19 @@ describe("the private port", () => {
     expect(metrics.type).toMatch(/^text\/plain/);
     expect(metrics.text).toMatch(/^fairlead_lanes 5$/m);
     expect(metrics.text).toMatch(/^# HELP fairlead_waiting_exchanges How many waiting exchanges there are now\.$/m);
+  });
+
+  it("tells the totals since the start to Prometheus, as counters by kind, also of what never happened", async () => {
+    const { text } = await get("/metrics");
+    expect(text).toMatch(/^# TYPE fairlead_refused_exchanges_total counter$/m);
+    expect(text).toMatch(/^# HELP fairlead_refused_exchanges_total How many refused exchanges .*, by limit\.$/m);
+    expect(text).toMatch(/^fairlead_refused_exchanges_total\{limit="user"\} 0$/m);
+    refusals = { user: 2, relay: 1 };
+    for (let i = 0; i < 2; i++) {
+      const again = (await get("/metrics")).text;
+      expect(again).toMatch(/^fairlead_refused_exchanges_total\{limit="user"\} 2$/m);
+      expect(again).toMatch(/^fairlead_refused_exchanges_total\{limit="relay"\} 1$/m);
+    }
   });
 
   it("names its paths for any other", async () => {

@@ -1,5 +1,5 @@
 import { createServer, type Server } from "node:http";
-import { Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 
 /** What the private port tells about its process. */
 export interface Observed {
@@ -7,6 +7,18 @@ export interface Observed {
   notReady(): string | undefined;
   /** Current counts by name, such as `lanes`; exposed as `fairlead_NAME`. */
   counts(): Record<string, number>;
+  /** What has happened since the process started. */
+  totals?(): readonly Total[];
+}
+
+/** How often something has happened, by kind; exposed as `fairlead_NAME_total{LABEL="KIND"}`. */
+export interface Total {
+  /** What happened, such as `refused_exchanges`. */
+  name: string;
+  /** By what the kinds differ, such as `limit`. */
+  label: string;
+  /** How often so far, by kind. All kinds are there from the start, those that never happened with 0. */
+  values: Readonly<Record<string, number>>;
 }
 
 /**
@@ -17,17 +29,7 @@ export interface Observed {
  * @returns the server, listening
  */
 export async function openPrivatePort(listen: string, observed: Observed): Promise<Server> {
-  const registry = new Registry();
-  for (const name of Object.keys(observed.counts())) {
-    new Gauge({
-      name: `fairlead_${name}`,
-      help: `How many ${name.replaceAll("_", " ")} there are now.`,
-      registers: [registry],
-      collect() {
-        this.set(observed.counts()[name] ?? 0);
-      },
-    });
-  }
+  const registry = metricsOf(observed);
   const server = createServer((request, response) => {
     const problem = observed.notReady();
     if (request.url === "/healthz") response.end("ok\n");
@@ -41,6 +43,34 @@ export async function openPrivatePort(listen: string, observed: Observed): Promi
   server.once("error", reject).listen(port, host, resolve);
   await promise;
   return server;
+}
+
+function metricsOf(observed: Observed): Registry {
+  const registry = new Registry();
+  for (const name of Object.keys(observed.counts())) {
+    new Gauge({
+      name: `fairlead_${name}`,
+      help: `How many ${name.replaceAll("_", " ")} there are now.`,
+      registers: [registry],
+      collect() {
+        this.set(observed.counts()[name] ?? 0);
+      },
+    });
+  }
+  for (const { name, label } of observed.totals?.() ?? []) {
+    new Counter({
+      name: `fairlead_${name}_total`,
+      help: `How many ${name.replaceAll("_", " ")} there were since the start, by ${label}.`,
+      labelNames: [label],
+      registers: [registry],
+      collect() {
+        this.reset(); // the counting is done where it happens; here it is only told
+        const total = observed.totals?.().find((other) => other.name === name);
+        for (const [kind, value] of Object.entries(total?.values ?? {})) this.inc({ [label]: kind }, value);
+      },
+    });
+  }
+  return registry;
 }
 
 /** Splits `host:port`; IPv6 hosts stand in brackets. @throws Error if it is not of that form */

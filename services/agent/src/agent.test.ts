@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, MAX_AGENT_LANES } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { Agent } from "./agent.ts";
@@ -141,15 +141,15 @@ describe("an agent that is attached", () => {
     expect(agent.counts.lanes).toBe(9);
   });
 
-  it("opens no more than 2,000 lanes, whatever the relay asks for", async () => {
+  it("opens no more than 6,000 lanes, whatever the relay asks for", async () => {
     identityProxy.ready = false; // they are lanes to the identity proxy only
     agent.start();
     const attached = await relay.accept(1);
     attached.demand(4_000_000_000);
     attached.demand(5_000);
-    await until(() => identityProxy.opened >= 2_000);
-    expect(agent.counts.lanes).toBe(2_000);
-    expect(identityProxy.opened).toBe(2_000);
+    await until(() => identityProxy.opened >= MAX_AGENT_LANES);
+    expect(agent.counts.lanes).toBe(6_000);
+    expect(identityProxy.opened).toBe(6_000);
   });
 
   it("opens a new lane for one that the relay ended after use", async () => {

@@ -6,6 +6,7 @@ import {
   GrpcClientStream,
   type GrpcConnection,
   Hop,
+  MAX_AGENT_LANES,
   methodPath,
   type Registered,
   type RelayFrame,
@@ -19,8 +20,6 @@ import { LanePair } from "./lane-pair.ts";
 const ATTACH_PATH = methodPath(TunnelService.method.attach);
 /** A relay that leaves this many heartbeats unanswered is gone. */
 const MISSED_HEARTBEATS = 3;
-/** Most lanes of one session: what the relay may ask for is bounded here too. */
-const MAX_LANES = 2_000;
 
 /** What a session needs, and whom it tells. */
 export interface SessionOptions {
@@ -112,11 +111,12 @@ export class Session {
     this.#open(wanted - idle);
   }
 
+  /** What the relay may ask for is bounded here too. */
   #open(count: number): void {
     const { relay, identityProxy } = this.#options;
     if (!this.#registered || this.#ending) return;
     const { sessionId } = this.#registered;
-    for (let i = 0; i < count && this.#pairs.size < MAX_LANES; i++) {
+    for (let i = 0; i < count && this.#pairs.size < MAX_AGENT_LANES; i++) {
       const pair: LanePair = new LanePair({
         relay,
         identityProxy,

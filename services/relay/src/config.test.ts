@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { stringify } from "yaml";
 import { readRelayConfig } from "./config.ts";
+import { DEFAULT_LIMITS } from "./limits/limits.ts";
 
 const GOOD = {
   listen: "0.0.0.0:8443",
@@ -35,7 +36,22 @@ describe("the relay's configuration", () => {
       database: join(folder, "data/relay.sqlite"),
       authentication: join(folder, "authentication.yaml"),
       administrators: { users: ["root@example.com"], groups: ["admins"] },
+      limits: DEFAULT_LIMITS,
     });
+  });
+
+  it("may set some limits, or all: the others are the defaults", async () => {
+    const some = { exchangesPerUser: 7, newExchangesPerUserPerSecond: 1_000 };
+    expect((await read(stringify({ ...GOOD, limits: some }))).limits).toEqual({ ...DEFAULT_LIMITS, ...some });
+    const all = {
+      exchangesPerUser: 1,
+      exchangesPerCluster: 5_000,
+      exchangesPerRelay: 3,
+      newExchangesPerUserPerSecond: 1,
+      newExchangesPerUserBurst: 1,
+    };
+    expect((await read(stringify({ ...GOOD, limits: all }))).limits).toEqual(all);
+    expect((await read(stringify({ ...GOOD, limits: {} }))).limits).toEqual(DEFAULT_LIMITS);
   });
 
   it.each([
@@ -66,6 +82,41 @@ describe("the relay's configuration", () => {
     ["administrators by a misspelt key", { administrators: { user: ["root"] } }, "administrators\\.user: not a key"],
     ["users that are a text", { administrators: { users: "root" } }, "administrators\\.users: a list"],
     ["a user that is empty", { administrators: { users: [""] } }, "administrators\\.users: a text"],
+    ["limits that are a number", { limits: 100 }, "limits: a mapping"],
+    [
+      "an unknown limit",
+      { limits: { exchangesPerDay: 1 } },
+      "limits\\.exchangesPerDay: not a key \\(known: exchangesPerU",
+    ],
+    ["a limit of zero", { limits: { exchangesPerUser: 0 } }, "limits\\.exchangesPerUser: a whole number from 1 on"],
+    ["a negative limit", { limits: { exchangesPerRelay: -1 } }, "limits\\.exchangesPerRelay: a whole number from 1 on"],
+    ["a limit without a value", { limits: { exchangesPerUser: null } }, "limits\\.exchangesPerUser: a whole number"],
+    ["half an exchange", { limits: { exchangesPerUser: 1.5 } }, "limits\\.exchangesPerUser: a whole number"],
+    ["a limit that is a text", { limits: { exchangesPerUser: "many" } }, "limits\\.exchangesPerUser: a whole number"],
+    ["a number in quotes", { limits: { exchangesPerUser: "500" } }, "limits\\.exchangesPerUser: a whole number"],
+    ["a limit without end", { limits: { exchangesPerUser: Infinity } }, "limits\\.exchangesPerUser: a whole number"],
+    ["a limit that is no number", { limits: { exchangesPerUser: NaN } }, "limits\\.exchangesPerUser: a whole number"],
+    ["a limit beyond exact numbers", { limits: { exchangesPerRelay: 2 ** 53 } }, "limits\\.exchangesPerRelay: a whole"],
+    [
+      "more for a cluster than its agent has lanes",
+      { limits: { exchangesPerCluster: 5_001 } },
+      "limits\\.exchangesPerCluster: a whole number from 1 to 5000",
+    ],
+    [
+      "a rate of zero",
+      { limits: { newExchangesPerUserPerSecond: 0 } },
+      "limits\\.newExchangesPerUserPerSecond: a whole",
+    ],
+    [
+      "a burst of zero",
+      { limits: { newExchangesPerUserBurst: 0 } },
+      "limits\\.newExchangesPerUserBurst: a whole number",
+    ],
+    [
+      "a burst below a second's rate",
+      { limits: { newExchangesPerUserPerSecond: 100, newExchangesPerUserBurst: 99 } },
+      "limits\\.newExchangesPerUserBurst: at least limits\\.newExchangesPerUserPerSecond \\(100\\)",
+    ],
     ["groups with a number", { administrators: { groups: [7] } }, "administrators\\.groups: a text"],
   ])("with %s is refused, and the key is named", async (_what, change, names) => {
     await expect(read(stringify({ ...GOOD, ...change }))).rejects.toThrow(new RegExp(`relay\\.yaml: ${names}`));

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { splitAddress } from "@fairlead/service";
 import { parse } from "yaml";
+import { DEFAULT_LIMITS, type Limits, limitsOf } from "./limits/limits.ts";
 
 /** The relay's configuration, checked. Paths are absolute. */
 export interface RelayConfig {
@@ -12,6 +13,7 @@ export interface RelayConfig {
   /** The AuthenticationConfiguration file: whose tokens count. */
   authentication: string;
   administrators: { users: string[]; groups: string[] };
+  limits: Limits;
 }
 
 /**
@@ -29,7 +31,8 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 }
 
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
-  const root = mapping(parse(yaml), "the file", ["listen", "tls", "database", "authentication", "administrators"]);
+  const keys = ["listen", "tls", "database", "authentication", "administrators", "limits"];
+  const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
   const [host, port] = address(text(root.listen, "listen"), "listen");
   const tls = mapping(root.tls, "tls", ["certFile", "keyFile"]);
@@ -43,6 +46,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
       users: texts(administrators.users, "administrators.users"),
       groups: texts(administrators.groups, "administrators.groups"),
     },
+    limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
   };
 }
 

@@ -8,6 +8,10 @@ export class IssuerFixture {
   readonly url: string;
   /** Whether connections are cut instead of served. */
   down = false;
+  /** Answers are held back until then. */
+  answersAfter: Promise<void> = Promise.resolve();
+  /** How often it was asked for something. */
+  asked = 0;
   readonly #server: Server;
   readonly #certificateAuthority: string;
   readonly #key: KeyObject = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
@@ -24,7 +28,11 @@ export class IssuerFixture {
     server.on("connection", (socket) => {
       if (this.down) socket.destroy();
     });
-    server.on("request", (request, response) => response.end(JSON.stringify(documents[request.url ?? ""] ?? {})));
+    server.on("request", async (request, response) => {
+      this.asked++;
+      await this.answersAfter;
+      response.end(JSON.stringify(documents[request.url ?? ""] ?? {}));
+    });
   }
 
   /** @param certificateAuthority who signed its certificate, PEM */

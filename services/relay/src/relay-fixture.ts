@@ -8,6 +8,7 @@ import type { Logger, RunningService } from "@fairlead/service";
 import { stringify } from "yaml";
 import { readRelayConfig } from "./config.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
+import type { Limits } from "./limits/limits.ts";
 import { startRelay } from "./relay.ts";
 
 /** What the relay's certificate is, and who signed it; PEM. */
@@ -39,10 +40,11 @@ export class RelayFixture {
     this.#tls = tls;
   }
 
-  static async start(tls: RelayTls): Promise<RelayFixture> {
+  /** @param limits those that are not the defaults */
+  static async start(tls: RelayTls, limits: Partial<Limits> = {}): Promise<RelayFixture> {
     const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
     const fixture = new RelayFixture(folder, await IssuerFixture.start(tls, tls.ca), tls);
-    await fixture.#writeConfig();
+    await fixture.#writeConfig(limits);
     await fixture.startAgain();
     return fixture;
   }
@@ -57,8 +59,19 @@ export class RelayFixture {
     return new URL(String(this.#running.ready.url));
   }
 
+  /** Tells the counts also while it stops. */
+  countsSource(): () => Record<string, number> {
+    const service = this.#running;
+    return () => service.counts();
+  }
+
   get counts(): Record<string, number> {
     return this.#running.counts();
+  }
+
+  /** How many exchanges a limit has refused. */
+  refusedBy(limit: keyof Limits): number | undefined {
+    return this.#running.totals?.()[0]?.values[limit];
   }
 
   stop(graceMs: number): Promise<void> {
@@ -116,7 +129,7 @@ export class RelayFixture {
     return this.#service;
   }
 
-  async #writeConfig(): Promise<void> {
+  async #writeConfig(limits: Partial<Limits>): Promise<void> {
     const { url } = this.issuer;
     const issuer = { url, audiences: ["fairlead"], certificateAuthority: this.#tls.ca };
     const mapping = { username: { claim: "sub", prefix: "" }, groups: { claim: "groups", prefix: "" } };
@@ -134,6 +147,7 @@ export class RelayFixture {
         database: "relay.sqlite",
         authentication: "authentication.yaml",
         administrators: { users: ["root"] },
+        limits,
       }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);

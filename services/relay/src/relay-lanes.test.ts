@@ -501,6 +501,7 @@ describe("the relay's counts", () => {
     relay.hangUp();
     await until(() => Object.values(relay.counts).every((count) => count === 0));
     expect(Object.keys(relay.counts).sort()).toEqual([
+      "admitted_exchanges",
       "agent_lanes",
       "agents",
       "client_lanes",

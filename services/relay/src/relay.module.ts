@@ -11,6 +11,8 @@ import { HealthController } from "./health.controller.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
+import { ExchangeLimits } from "./limits/exchange-limits.ts";
+import { logRefusal } from "./limits/refusal.ts";
 import { accessRuleService } from "./rpc/access-rule-service.ts";
 import { callerInterceptor } from "./rpc/caller.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
@@ -47,6 +49,15 @@ export class RelayModule {
           useFactory: (verifier: TokenVerifier, clusters: Clusters, rules: AccessRules) =>
             new Admission(verifier, clusters, rules, config.administrators),
         },
+        {
+          provide: ExchangeLimits,
+          useFactory: () =>
+            new ExchangeLimits({
+              limits: config.limits,
+              nowMs: () => performance.now(),
+              refused: (refused) => logRefusal(log, refused),
+            }),
+        },
         // Lanes: agents on one side, clients on the other.
         { provide: Attachments, useFactory: () => new Attachments() },
         {
@@ -57,9 +68,9 @@ export class RelayModule {
         },
         {
           provide: AccessServiceHandler,
-          inject: [Admission, Attachments],
-          useFactory: (admission: Admission, attachments: Attachments) =>
-            new AccessServiceHandler(admission, attachments, log),
+          inject: [Admission, ExchangeLimits, Attachments],
+          useFactory: (admission: Admission, limits: ExchangeLimits, attachments: Attachments) =>
+            new AccessServiceHandler(admission, limits, attachments, log),
         },
         // The control plane, as gRPC and as JSON over HTTP.
         {

@@ -7,6 +7,7 @@ import type { RelayConfig } from "./config.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
+import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { PublicPort, type RequestHandler } from "./port/public-port.ts";
 import { RelayModule, RPC_HANDLER, STORE } from "./relay.module.ts";
 import type { Store } from "./store/store.ts";
@@ -22,6 +23,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   await adapter.getInstance().ready();
   const access = app.get(AccessServiceHandler);
   const attachments = app.get(Attachments);
+  const limits = app.get(ExchangeLimits);
   const tls = { cert: await readFile(config.tls.certFile), key: await readFile(config.tls.keyFile) };
   const handle = requestHandler(app.get(RPC_HANDLER), adapter);
   const port = new PublicPort(tls, access, app.get(TunnelServiceHandler), handle);
@@ -35,8 +37,10 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
       agents: attachments.all().length,
       agent_lanes: attachments.all().reduce((sum, attachment) => sum + attachment.laneCount, 0),
       waiting_exchanges: attachments.waitingCount,
+      admitted_exchanges: limits.exchanges,
       ...access.counts,
     }),
+    totals: () => [{ name: "refused_exchanges", label: "limit", values: limits.refusals }],
     stop: async (graceMs) => {
       attachments.drain();
       await drain(port, access, graceMs);

@@ -15,6 +15,7 @@ import {
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Admission } from "../access/admission.ts";
+import type { ExchangeLimits } from "../limits/exchange-limits.ts";
 import type { Attachments, TakenLane } from "./attachments.ts";
 
 /** An exchange under way. */
@@ -24,16 +25,18 @@ interface LiveExchange {
   cut(reason: FairleadError): void;
 }
 
-/** Serves the lanes of clients: admits each exchange and joins it to a lane of the cluster's agent. */
+/** Serves the lanes of clients: admits each exchange within the limits and joins it to a lane of the cluster's agent. */
 export class AccessServiceHandler {
   readonly #admission: Admission;
+  readonly #limits: ExchangeLimits;
   readonly #attachments: Attachments;
   readonly #log: Logger;
   readonly #lanes = new Set<Lane>();
   readonly #exchanges = new Set<LiveExchange>();
 
-  constructor(admission: Admission, attachments: Attachments, log: Logger) {
+  constructor(admission: Admission, limits: ExchangeLimits, attachments: Attachments, log: Logger) {
     this.#admission = admission;
+    this.#limits = limits;
     this.#attachments = attachments;
     this.#log = log;
   }
@@ -96,18 +99,32 @@ export class AccessServiceHandler {
     const head = requestHeadOf(decodeRequest(message), Hop.CLIENT_PROXY);
     const subject = await this.#admission.authenticate(credentialOf(head));
     const cluster = this.#admission.admit(subject, head.cluster).name;
+    const leave = this.#limits.take(subject.user, cluster);
+    try {
+      const taken = await this.#admittedLane(subject, cluster, gone);
+      if (lane.closed) {
+        leave();
+        return this.#attachments.offer(taken);
+      }
+      this.#log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, cluster }, "exchange");
+      const passRequest = this.#join(lane, taken, subject, leave);
+      for (const frame of early) passRequest(frame, receivedAt);
+      lane.resume();
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  async #admittedLane(subject: Subject, cluster: string, gone: AbortSignal): Promise<TakenLane> {
     const taken = await this.#takeLane(cluster, gone);
-    if (lane.closed) return this.#attachments.offer(taken);
     try {
       this.#admission.admit(subject, cluster); // what let it in may have gone while it waited
+      return taken;
     } catch (error) {
       this.#attachments.offer(taken);
       throw error;
     }
-    this.#log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, cluster }, "exchange");
-    const passRequest = this.#join(lane, taken, subject);
-    for (const frame of early) passRequest(frame, receivedAt);
-    lane.resume();
   }
 
   /** A lane that closed between being chosen and being taken is passed over: nothing was sent on it. */
@@ -118,18 +135,28 @@ export class AccessServiceHandler {
     }
   }
 
-  #join(lane: Lane, taken: TakenLane, subject: Subject): (message: Uint8Array, receivedAt: number) => void {
+  /** @param leave called when the exchange has ended, perhaps more than once */
+  #join(
+    lane: Lane,
+    taken: TakenLane,
+    subject: Subject,
+    leave: () => void,
+  ): (message: Uint8Array, receivedAt: number) => void {
     const { cluster } = taken.attachment;
     const live: LiveExchange = { subject, cluster, cut: (reason) => taken.lane.reset(reason) };
+    const ended = (): void => {
+      this.#exchanges.delete(live);
+      leave();
+    };
     this.#exchanges.add(live);
     const joined = splice(lane, taken.lane, {
       hop: Hop.RELAY,
       inboundIdle: () => this.#awaitRequest(lane),
       outboundIdle: () => {
-        this.#exchanges.delete(live);
+        ended();
         this.#attachments.offer(taken);
       },
-      closed: () => this.#exchanges.delete(live),
+      closed: ended,
     });
     return joined.request;
   }

@@ -1,9 +1,6 @@
 import { ErrorCode, FairleadError, Hop, IDLE_LANES, type Lane, Patience } from "@fairlead/protocol";
 import type { Attachment } from "./attachment.ts";
 
-/** Most exchanges of one cluster that wait for a lane. */
-const MAX_WAITING = 1_000;
-
 /** An exchange that waits for a lane. */
 interface Waiting {
   resolve(taken: TakenLane): void;
@@ -77,10 +74,11 @@ export class Attachments {
   }
 
   /**
-   * A lane to the cluster's agent. One that is away is waited for as {@link Patience} says.
+   * A lane to the cluster's agent. One that is away is waited for as {@link Patience} says. How many wait is bounded by
+   * the relay's limits: each has its place among its cluster's exchanges.
    *
    * @param signal ends the wait
-   * @throws FairleadError AGENT_NOT_CONNECTED, TIMED_OUT, LIMIT_EXCEEDED, or what the agent says is wrong with it
+   * @throws FairleadError AGENT_NOT_CONNECTED, TIMED_OUT, or what the agent says is wrong with it
    */
   async take(cluster: string, signal: AbortSignal): Promise<TakenLane> {
     if (this.#draining) throw draining();
@@ -96,7 +94,6 @@ export class Attachments {
     if (patienceMs === 0) throw this.#failure(cluster);
     const queue = this.#waiting.get(cluster) ?? [];
     this.#waiting.set(cluster, queue);
-    if (queue.length >= MAX_WAITING) throw tooManyWaiting(cluster);
     for (const attachment of agents.slice(0, 1)) attachment.demand(1);
     return this.#wait(cluster, queue, patienceMs, signal);
   }
@@ -151,9 +148,4 @@ function clientGone(): FairleadError {
 
 function draining(): FairleadError {
   return new FairleadError(ErrorCode.DRAINING, Hop.RELAY, "the relay is stopping; try again in a moment");
-}
-
-function tooManyWaiting(cluster: string): FairleadError {
-  const sentence = `${MAX_WAITING} requests wait for the agent of the cluster ${cluster} already; try again in a moment`;
-  return new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, sentence, { retryAfterSeconds: 1 });
 }
