@@ -1,7 +1,6 @@
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, FairleadError, Hop, makeGrpcClient } from "@fairlead/protocol";
-import { credentials } from "@grpc/grpc-js";
+import { ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
@@ -10,7 +9,7 @@ import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 let tls: RelayTls;
 let relay: RelayFixture | undefined;
-let connections: ReturnType<typeof makeGrpcClient>[];
+let connections: GrpcConnection[];
 
 beforeAll(async () => {
   const authority = await CertificateAuthority.create("test relays", 1);
@@ -33,8 +32,8 @@ function running(): RelayFixture {
   return relay;
 }
 
-function connect(port = Number(running().url.port)): ReturnType<typeof makeGrpcClient> {
-  const connection = makeGrpcClient(`127.0.0.1:${port}`, credentials.createSsl(Buffer.from(tls.ca)));
+function connect(port = Number(running().url.port)): GrpcConnection {
+  const connection = new GrpcConnection(() => ({ host: "127.0.0.1", port, tls: { ca: tls.ca } }));
   connections.push(connection);
   return connection;
 }

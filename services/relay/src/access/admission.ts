@@ -23,6 +23,11 @@ export class Admission {
     this.#administrators = administrators;
   }
 
+  /** Who a token that was judged just before speaks for; undefined: ask {@link authenticate}. */
+  known(token: string | undefined): Subject | undefined {
+    return token === undefined ? undefined : this.#verifier.known(token);
+  }
+
   /** Who the token speaks for. @throws FairleadError TOKEN_REFUSED, ISSUER_UNAVAILABLE */
   authenticate(token: string | undefined): Promise<Subject> {
     return this.#verifier.verify(token);

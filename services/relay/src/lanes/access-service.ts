@@ -3,7 +3,6 @@ import { bearerToken, type Subject } from "@fairlead/authentication";
 import {
   decodeRequest,
   ErrorCode,
-  exchangeIdText,
   FairleadError,
   failExchange,
   GrpcServerStream,
@@ -23,6 +22,12 @@ interface LiveExchange {
   subject: Subject;
   cluster: string;
   cut(reason: FairleadError): void;
+}
+
+/** The frame that opens an exchange, and when it came, from `performance.now()`. */
+interface OpeningFrame {
+  message: Uint8Array;
+  receivedAt: number;
 }
 
 /** Serves the lanes of clients: admits each exchange within the limits and joins it to a lane of the cluster's agent. */
@@ -76,39 +81,65 @@ export class AccessServiceHandler {
   }
 
   #awaitRequest(lane: Lane): void {
-    const early: Uint8Array[] = [];
-    const gone = new AbortController();
-    let opened = false;
+    const nothing = (): void => {};
     lane.start({
-      frame: (_field, message) => {
-        early.push(message); // what one read brought beside the head; then the lane is paused
-        if (opened) return;
-        opened = true;
-        lane.pause();
-        this.#open(lane, message, early, gone.signal).catch((error: unknown) => this.#refuse(lane, error));
-      },
-      drained: () => {},
-      idle: () => {},
-      closed: () => gone.abort(),
+      frame: (_field, message) => this.#onRequest(lane, { message, receivedAt: performance.now() }),
+      drained: nothing,
+      idle: nothing,
+      closed: nothing,
     });
     lane.resume();
   }
 
-  async #open(lane: Lane, message: Uint8Array, early: Uint8Array[], gone: AbortSignal): Promise<void> {
-    const receivedAt = performance.now();
-    const head = requestHeadOf(decodeRequest(message), Hop.CLIENT_PROXY);
-    const subject = await this.#admission.authenticate(credentialOf(head));
+  #onRequest(lane: Lane, opening: OpeningFrame): void {
+    try {
+      const head = requestHeadOf(decodeRequest(opening.message), Hop.CLIENT_PROXY);
+      const token = credentialOf(head);
+      const subject = this.#admission.known(token);
+      if (subject && this.#openAtOnce(lane, head, subject, opening)) return;
+      this.#openLater(lane, head, token, opening).catch((error: unknown) => this.#refuse(lane, error));
+    } catch (error) {
+      this.#refuse(lane, error);
+    }
+  }
+
+  /** The short way, for a token that was judged just before and a cluster with an idle lane. */
+  #openAtOnce(lane: Lane, head: RequestHead, subject: Subject, opening: OpeningFrame): boolean {
+    const cluster = this.#admission.admit(subject, head.cluster).name;
+    const taken = this.#attachments.takeIdle(cluster);
+    if (taken === undefined) return false;
+    try {
+      const leave = this.#limits.take(subject.user, cluster);
+      this.#join(lane, head, taken, subject, leave)(opening.message, opening.receivedAt);
+    } catch (error) {
+      this.#attachments.offer(taken);
+      throw error;
+    }
+    return true;
+  }
+
+  /** The long way: the token has to be judged, or an agent to open a lane. The client's lane is not read meanwhile. */
+  async #openLater(lane: Lane, head: RequestHead, token: string | undefined, opening: OpeningFrame): Promise<void> {
+    const early = [opening.message]; // and what one read brought beside it
+    const gone = new AbortController();
+    lane.start({
+      frame: (_field, message) => void early.push(message),
+      drained: () => {},
+      idle: () => {},
+      closed: () => gone.abort(),
+    });
+    lane.pause();
+    const subject = await this.#admission.authenticate(token);
     const cluster = this.#admission.admit(subject, head.cluster).name;
     const leave = this.#limits.take(subject.user, cluster);
     try {
-      const taken = await this.#admittedLane(subject, cluster, gone);
+      const taken = await this.#admittedLane(subject, cluster, gone.signal);
       if (lane.closed) {
         leave();
         return this.#attachments.offer(taken);
       }
-      this.#log.debug({ exchange: exchangeIdText(head.exchangeId), user: subject.user, cluster }, "exchange");
-      const passRequest = this.#join(lane, taken, subject, leave);
-      for (const frame of early) passRequest(frame, receivedAt);
+      const passRequest = this.#join(lane, head, taken, subject, leave);
+      for (const frame of early) passRequest(frame, opening.receivedAt);
       lane.resume();
     } catch (error) {
       leave();
@@ -138,11 +169,13 @@ export class AccessServiceHandler {
   /** @param leave called when the exchange has ended, perhaps more than once */
   #join(
     lane: Lane,
+    head: RequestHead,
     taken: TakenLane,
     subject: Subject,
     leave: () => void,
   ): (message: Uint8Array, receivedAt: number) => void {
     const { cluster } = taken.attachment;
+    this.#log.debug({ exchange: head.exchangeId, user: subject.user, cluster }, "exchange");
     const live: LiveExchange = { subject, cluster, cut: (reason) => taken.lane.reset(reason) };
     const ended = (): void => {
       this.#exchanges.delete(live);

@@ -73,6 +73,16 @@ export class Attachments {
     if (taken) queue.shift()?.resolve({ lane: taken, attachment });
   }
 
+  /** An idle lane to the cluster's agent, if there is one. @throws FairleadError DRAINING */
+  takeIdle(cluster: string): TakenLane | undefined {
+    if (this.#draining) throw draining();
+    for (const attachment of this.of(cluster)) {
+      const lane = attachment.accepts ? attachment.take() : undefined;
+      if (lane) return { lane, attachment };
+    }
+    return undefined;
+  }
+
   /**
    * A lane to the cluster's agent. One that is away is waited for as {@link Patience} says. How many wait is bounded by
    * the relay's limits: each has its place among its cluster's exchanges.
@@ -81,12 +91,9 @@ export class Attachments {
    * @throws FairleadError AGENT_NOT_CONNECTED, TIMED_OUT, or what the agent says is wrong with it
    */
   async take(cluster: string, signal: AbortSignal): Promise<TakenLane> {
-    if (this.#draining) throw draining();
+    const idle = this.takeIdle(cluster);
+    if (idle) return idle;
     const agents = this.of(cluster).filter((attachment) => attachment.accepts);
-    for (const attachment of agents) {
-      const lane = attachment.take();
-      if (lane) return { lane, attachment };
-    }
     if (signal.aborted) throw clientGone();
     const patience = this.#patience.get(cluster) ?? new Patience();
     this.#patience.set(cluster, patience);
