@@ -28,6 +28,8 @@ export interface TunnelOptions {
   impersonatorKubeconfig: string;
   /** Issuers that count besides the embedded one, in the form of AuthenticationConfiguration's `jwt`. */
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
+  /** More of the environment of each process, such as node's own options. */
+  env?(name: ProcessName): Record<string, string>;
 }
 
 /** The names of the tunnel's processes, in the order of a request. */
@@ -189,7 +191,7 @@ export class Tunnel {
       name,
       main: require.resolve(main),
       args: () => [...args(), "--private", "127.0.0.1:0", ...(name === "client proxy" ? [] : ["--grace", "2"])],
-      env: () => this.#environment(),
+      env: () => ({ ...this.#environment(), ...this.#options.env?.(name) }),
       logFile: this.file(`${name.replace(" ", "-")}.log`),
     });
   }

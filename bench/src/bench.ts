@@ -1,0 +1,85 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BenchContext, Case, Row } from "./case.ts";
+import { LoadGenerator } from "./load/load-generator.ts";
+import type { BenchOptions } from "./options.ts";
+import { startFastOrigin } from "./origin/fast-origin.ts";
+import { startKubeApiserver } from "./origin/kube-apiserver.ts";
+import type { Origin } from "./origin/origin.ts";
+import type { Path } from "./path/path.ts";
+import { startPaths } from "./path/start-paths.ts";
+
+/** Runs cases, and keeps what they have in common until {@link stop}. */
+export class Bench implements BenchContext {
+  readonly options: BenchOptions;
+  readonly load: LoadGenerator;
+  readonly folder: string;
+  readonly tell: (sentence: string) => void;
+  /** The paths that were asked for and could not be had, with the reason. */
+  readonly missing = new Map<string, string>();
+  readonly #origins = new Map<Origin["name"], Promise<Origin>>();
+  readonly #paths = new Map<Origin, Promise<readonly Path[]>>();
+
+  private constructor(options: BenchOptions, load: LoadGenerator, folder: string, tell: (sentence: string) => void) {
+    this.options = options;
+    this.load = load;
+    this.folder = folder;
+    this.tell = tell;
+  }
+
+  static async create(options: BenchOptions, tell: (sentence: string) => void): Promise<Bench> {
+    // Unix sockets lie in here, whose paths may have no more than 107 bytes.
+    const folder = await mkdtemp(join(tmpdir(), "fairlead-bench-"));
+    return new Bench(options, await LoadGenerator.start(), folder, tell);
+  }
+
+  /** @returns the rows of all cases, once for each run */
+  async run(cases: readonly Case[]): Promise<Row[][]> {
+    const runs: Row[][] = [];
+    for (let run = 1; run <= this.options.runs; run++) {
+      const rows: Row[] = [];
+      for (const one of cases) {
+        this.tell(`run ${run} of ${this.options.runs}: ${one.title}`);
+        rows.push(...(await one.run(this)));
+      }
+      runs.push(rows);
+    }
+    return runs;
+  }
+
+  apiserver(): Promise<Origin> {
+    return this.#origin("kube-apiserver", startKubeApiserver);
+  }
+
+  fastOrigin(): Promise<Origin> {
+    return this.#origin("fast origin", () => startFastOrigin(this.folder));
+  }
+
+  paths(origin: Origin): Promise<readonly Path[]> {
+    const paths = this.#paths.get(origin) ?? startPaths(origin, this);
+    this.#paths.set(origin, paths);
+    return paths;
+  }
+
+  /** Ends all processes and removes the folder. */
+  async stop(): Promise<void> {
+    const paths = await settledValues(this.#paths.values());
+    await Promise.all(paths.flat().map((path) => path.stop()));
+    const origins = await settledValues(this.#origins.values());
+    await Promise.all([this.load.stop(), ...origins.map((origin) => origin.stop())]);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  #origin(name: Origin["name"], start: () => Promise<Origin>): Promise<Origin> {
+    const origin = this.#origins.get(name) ?? start();
+    this.#origins.set(name, origin);
+    return origin;
+  }
+}
+
+/** What has come of promises, without those that failed: whoever waits for those has heard of it. */
+async function settledValues<T>(promises: Iterable<Promise<T>>): Promise<T[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+}
