@@ -8,15 +8,15 @@ import { startFastOrigin } from "./origin/fast-origin.ts";
 import { startKubeApiserver } from "./origin/kube-apiserver.ts";
 import type { Origin } from "./origin/origin.ts";
 import type { Path } from "./path/path.ts";
-import { startPaths } from "./path/start-paths.ts";
+import { type PathsContext, startPaths } from "./path/start-paths.ts";
 
 /** Runs cases, and keeps what they have in common until {@link stop}. */
-export class Bench implements BenchContext {
+export class Bench implements BenchContext, PathsContext {
   readonly options: BenchOptions;
   readonly load: LoadGenerator;
   readonly folder: string;
   readonly tell: (sentence: string) => void;
-  /** The paths that were asked for and could not be had, with the reason. */
+  /** The paths that were asked for and could not be had, by name, with the reason. */
   readonly missing = new Map<string, string>();
   readonly #origins = new Map<Origin["name"], Promise<Origin>>();
   readonly #paths = new Map<Origin, Promise<readonly Path[]>>();
@@ -60,6 +60,11 @@ export class Bench implements BenchContext {
     const paths = this.#paths.get(origin) ?? startPaths(origin, this);
     this.#paths.set(origin, paths);
     return paths;
+  }
+
+  miss(name: string, reason: string): void {
+    this.missing.set(name, reason);
+    this.tell(`*** ${name} is NOT MEASURED: ${reason} ***`);
   }
 
   /** Ends all processes and removes the folder. */
