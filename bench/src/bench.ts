@@ -18,6 +18,8 @@ export class Bench implements BenchContext, PathsContext {
   readonly tell: (sentence: string) => void;
   /** The paths that were asked for and could not be had, by name, with the reason. */
   readonly missing = new Map<string, string>();
+  /** The rows of each run so far. */
+  readonly runs: Row[][] = [];
   readonly #origins = new Map<Origin["name"], Promise<Origin>>();
   readonly #paths = new Map<Origin, Promise<readonly Path[]>>();
 
@@ -34,18 +36,17 @@ export class Bench implements BenchContext, PathsContext {
     return new Bench(options, await LoadGenerator.start(), folder, tell);
   }
 
-  /** @returns the rows of all cases, once for each run */
-  async run(cases: readonly Case[]): Promise<Row[][]> {
-    const runs: Row[][] = [];
+  /** Runs all cases, as often as was asked for. @param onCase is awaited after each */
+  async run(cases: readonly Case[], onCase: () => Promise<void>): Promise<void> {
     for (let run = 1; run <= this.options.runs; run++) {
       const rows: Row[] = [];
+      this.runs.push(rows);
       for (const one of cases) {
         this.tell(`run ${run} of ${this.options.runs}: ${one.title}`);
         rows.push(...(await one.run(this)));
+        await onCase();
       }
-      runs.push(rows);
     }
-    return runs;
   }
 
   apiserver(): Promise<Origin> {

@@ -95,6 +95,18 @@ func dialOut() error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	dialer := &websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: roots}, HandshakeTimeout: 10 * time.Second}
+	untilListens(*server)
 	mayDial := func(_, address string) bool { return true }
 	return remotedialer.ClientConnect(context.Background(), "wss://"+*server+"/", nil, dialer, mayDial, nil)
+}
+
+// The library waits for 5 s after an attempt in vain.
+func untilListens(address string) {
+	for {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			connection.Close()
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }

@@ -13,13 +13,13 @@ export async function startFastOrigin(folder: string): Promise<Origin> {
   const child = fork(fileURLToPath(new URL("fast-origin-process.js", import.meta.url)), { execArgv: [] });
   child.send(await authority.issue({ commonName: "fast origin", hosts: ["127.0.0.1"], days: 30 }));
   const [{ port }] = await once(child, "message");
-  const write = async (name: string, token: string | undefined): Promise<string> => {
+  const write = async (name: string, token: string): Promise<string> => {
     const file = join(folder, name);
     const text = kubeconfigText(`https://127.0.0.1:${port}`, authority.pem, token);
     await writeFile(file, text, { mode: 0o600 });
     return file;
   };
-  const kubeconfig = await write("fast-origin.kubeconfig", undefined);
+  const kubeconfig = await write("fast-origin.kubeconfig", "person");
   return {
     name: "fast origin",
     kubeconfig,
@@ -36,14 +36,14 @@ export async function startFastOrigin(folder: string): Promise<Origin> {
   };
 }
 
-/** JSON is YAML too. */
-function kubeconfigText(server: string, ca: string, token: string | undefined): string {
+/** JSON is YAML too. kubectl asks for a user name where there is no credential at all. */
+function kubeconfigText(server: string, ca: string, token: string): string {
   const cluster = { server, "certificate-authority-data": Buffer.from(ca).toString("base64") };
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
     clusters: [{ name: "origin", cluster }],
-    users: [{ name: "person", user: token === undefined ? {} : { token } }],
+    users: [{ name: "person", user: { token } }],
     contexts: [{ name: "origin", context: { cluster: "origin", user: "person" } }],
     "current-context": "origin",
   });

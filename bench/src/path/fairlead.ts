@@ -1,10 +1,13 @@
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
-import { Tunnel, type TunnelOptions } from "@fairlead/demo";
+import { type ProcessName, Tunnel, type TunnelOptions } from "@fairlead/demo";
 import { alice } from "@fairlead/test/support/tunnel";
 import { endpointOfKubeconfig } from "../origin/endpoint-of-kubeconfig.ts";
 import type { Origin } from "../origin/origin.ts";
 import type { Path } from "./path.ts";
+
+/** In the order of a request. */
+const ORDER: readonly ProcessName[] = ["client proxy", "relay", "agent", "identity proxy"];
 
 /** Our path, with its processes. */
 export interface FairleadPath extends Path {
@@ -34,7 +37,7 @@ export async function startFairlead(
     ...more,
   });
   await tunnel.start();
-  const pids = Object.entries(tunnel.processes).map(([name, { pid = 0 }]): [string, number] => [name, pid]);
+  const pids = ORDER.map((name): [string, number] => [name, tunnel.processes[name].pid ?? 0]);
   return {
     name: "fairlead",
     tunnel,
