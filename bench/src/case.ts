@@ -49,7 +49,7 @@ export interface Case {
   readonly title: string;
   /** Whether it is part of a quick run. */
   readonly inQuick: boolean;
-  /** The name of the figure that is plotted. */
+  /** The name of the figure that is plotted, or RATIO of plot.ts. */
   readonly plotted: string;
   run(context: BenchContext): Promise<Row[]>;
 }

@@ -48,7 +48,7 @@ export function readOptions(args: readonly string[], caseNames: readonly string[
     .option("--rounds <n>", "how often each measurement is made in one run (default: 3, quick: 1)", count)
     .option("--round-seconds <n>", "how long each measurement takes (default: 3, quick: 1)", positive)
     .option("--seconds <n>", "how long the case fixed-rate takes for each path (default: 60, quick: 3)", positive)
-    .option("--profile <dir>", "write a CPU profile of each process of ours there")
+    .option("--profile <dir>", "write a CPU profile of each process of ours there; it slows all down")
     .option("--output <dir>", "where table.md, results.json and the plots go", ".cache/bench")
     .option("--page", "only write docs/reference/performance.md from the results in --output", false)
     .addHelpText("after", EXAMPLES)

@@ -4,6 +4,7 @@ import { interleaved } from "../measure/interleaved.ts";
 import { type MeasuredLoad, measureLoad } from "../measure/measured-load.ts";
 import type { Origin } from "../origin/origin.ts";
 import type { Path } from "../path/path.ts";
+import { RATIO } from "../report/plot.ts";
 import { failuresOf, medianOf, perProcess } from "./figures.ts";
 
 const MIB = 1024 * 1024;
@@ -19,7 +20,7 @@ export const bulk: Case = {
   title:
     "Bulk transfers with the fast origin, each stream on a connection of its own; upload counts what the origin got",
   inQuick: true,
-  plotted: "throughput",
+  plotted: RATIO,
   run: async (context) => {
     const rows: Row[] = [];
     for (const direction of ["download", "upload"] as const) {

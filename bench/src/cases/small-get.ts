@@ -5,6 +5,7 @@ import { interleaved } from "../measure/interleaved.ts";
 import { type MeasuredLoad, measureLoad } from "../measure/measured-load.ts";
 import type { Origin } from "../origin/origin.ts";
 import type { Path } from "../path/path.ts";
+import { RATIO } from "../report/plot.ts";
 import { failuresOf, medianOf, perProcess } from "./figures.ts";
 
 const WARM_UP_MS = 500;
@@ -14,7 +15,7 @@ export const smallGet: Case = {
   name: "small-get",
   title: "Small GETs of about 1 KiB, each client sending the next when the last is answered",
   inQuick: true,
-  plotted: "throughput",
+  plotted: RATIO,
   run: async (context) => {
     const rows: Row[] = [];
     for (const origin of [await context.apiserver(), await context.fastOrigin()]) {

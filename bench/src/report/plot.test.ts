@@ -1,6 +1,6 @@
 import { expect, it } from "@jest/globals";
 import type { Row } from "../case.ts";
-import { plotOf } from "./plot.ts";
+import { plotOf, RATIO } from "./plot.ts";
 
 const row = (path: string, value: number): Row => ({
   case: "bulk",
@@ -17,4 +17,14 @@ it("a plot is an SVG with each path, each variant and each value", () => {
     expect(svg).toContain(text);
   }
   expect(svg).not.toContain("elsewhere");
+});
+
+it("a plot of ratios needs no figure", () => {
+  const rows = [
+    { ...row("direct", 1_234), ratioToDirect: 1 },
+    { ...row("fairlead", 99.5), ratioToDirect: 0.081 },
+  ];
+  const svg = plotOf({ name: "bulk", plotted: RATIO }, rows);
+  for (const text of ["bulk: ratio to direct", "1.00", "0.08"]) expect(svg).toContain(text);
+  expect(svg).not.toContain("1234");
 });

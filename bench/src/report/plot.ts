@@ -7,6 +7,9 @@ import { format } from "./table.ts";
 
 use([BarChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
+/** What a case names to plot each row's ratio instead of a figure: it lets unlike variants share an axis. */
+export const RATIO = "ratio to direct";
+
 const WIDTH_PX = 1_000;
 /** The height of what is not bars, and of each variant. */
 const FRAME_PX = 110;
@@ -22,8 +25,10 @@ export function plotOf({ name, plotted }: Pick<Case, "name" | "plotted">, rows: 
   const chart = init(null, null, { renderer: "svg", ssr: true, width: WIDTH_PX, height });
   chart.setOption({
     animation: false,
-    title: { text: `${name}: ${plotted}, ${unitOf(own, plotted)}`, left: "center" },
-    legend: { top: 34, data: paths },
+    backgroundColor: "#fff", // readable on a dark page too
+    title: { text: titleOf(name, plotted, own), left: "center" },
+    // Fonts differ from the ones that echarts reckons with: names need room.
+    legend: { top: 34, data: paths, itemGap: 28, itemWidth: 14 },
     grid: { left: 200, right: 60, top: 70, bottom: 30 },
     xAxis: { type: "value" },
     // Bars are drawn from the bottom up; inverted, they stand as the tables do.
@@ -42,11 +47,13 @@ export function plotOf({ name, plotted }: Pick<Case, "name" | "plotted">, rows: 
 
 function figureOf(rows: readonly Row[], variant: string, path: string, figure: string): number | undefined {
   const row = rows.find((one) => one.variant === variant && one.path === path);
+  if (figure === RATIO) return row?.ratioToDirect;
   return row?.figures.find(({ name }) => name === figure)?.value;
 }
 
-function unitOf(rows: readonly Row[], figure: string): string {
-  return rows.flatMap(({ figures }) => figures).find(({ name }) => name === figure)?.unit ?? "";
+function titleOf(name: string, figure: string, rows: readonly Row[]): string {
+  const unit = rows.flatMap(({ figures }) => figures).find((one) => one.name === figure)?.unit;
+  return unit ? `${name}: ${figure}, ${unit}` : `${name}: ${figure}`;
 }
 
 function labelOf(value: unknown): string {
