@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BenchContext, Case, Row } from "./case.ts";
 import { LoadGenerator } from "./load/load-generator.ts";
+import { warmUp } from "./measure/warm-up.ts";
 import type { BenchOptions } from "./options.ts";
 import { startFastOrigin } from "./origin/fast-origin.ts";
 import { startKubeApiserver } from "./origin/kube-apiserver.ts";
@@ -58,7 +59,7 @@ export class Bench implements BenchContext, PathsContext {
   }
 
   paths(origin: Origin): Promise<readonly Path[]> {
-    const paths = this.#paths.get(origin) ?? startPaths(origin, this);
+    const paths = this.#paths.get(origin) ?? this.#startPaths(origin);
     this.#paths.set(origin, paths);
     return paths;
   }
@@ -75,6 +76,12 @@ export class Bench implements BenchContext, PathsContext {
     const origins = await settledValues(this.#origins.values());
     await Promise.all([this.load.stop(), ...origins.map((origin) => origin.stop())]);
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #startPaths(origin: Origin): Promise<readonly Path[]> {
+    const paths = await startPaths(origin, this);
+    for (const path of paths) await warmUp(this.load, origin, path, this.options.quick ? 1_000 : 4_000);
+    return paths;
   }
 
   #origin(name: Origin["name"], start: () => Promise<Origin>): Promise<Origin> {

@@ -34,7 +34,7 @@ async function measure({ output, quick }: BenchOptions): Promise<void> {
     await bench.stop();
   }
   console.log(tablesOf(results()));
-  tell(`results, table and plots are in ${output}`);
+  tell(`took ${Math.round(performance.now() / 1_000)} s; results, table and plots are in ${output}`);
 }
 
 try {

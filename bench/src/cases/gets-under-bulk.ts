@@ -8,6 +8,8 @@ import { bulkJob, mbPerSecond } from "./bulk.ts";
 import { failuresOf, medianOf } from "./figures.ts";
 
 const STREAMS = 8;
+/** Each round is so many times longer than another case's: a GET may take 0.1 s here, and a p99 needs a hundred. */
+const LONGER = 3;
 
 /** What one round gives. */
 interface Round {
@@ -37,7 +39,7 @@ async function measureAll(context: BenchContext, bulkLoad: LoadGenerator): Promi
   const origin = await context.fastOrigin();
   const paths = await context.paths(origin);
   const { rounds, roundSeconds } = context.options;
-  const measureMs = roundSeconds * 1_000;
+  const measureMs = roundSeconds * LONGER * 1_000;
   const measured = await interleaved(paths, rounds, (path) =>
     measureRound(context.load, bulkLoad, origin, path, measureMs),
   );
