@@ -19,8 +19,15 @@ export class Bench implements BenchContext, PathsContext {
   readonly tell: (sentence: string) => void;
   /** The paths that were asked for and could not be had, by name, with the reason. */
   readonly missing = new Map<string, string>();
+  /** The measurements in doubt so far. */
+  readonly disturbances: string[] = [];
+  readonly disturbed = (sentence: string): void => {
+    this.disturbances.push(sentence);
+    this.tell(`*** DISTURBED: ${sentence} ***`);
+  };
   /** The rows of each run so far. */
   readonly runs: Row[][] = [];
+  #stopped: Promise<void> | undefined;
   readonly #origins = new Map<Origin["name"], Promise<Origin>>();
   readonly #paths = new Map<Origin, Promise<readonly Path[]>>();
 
@@ -69,8 +76,13 @@ export class Bench implements BenchContext, PathsContext {
     this.tell(`*** ${name} is NOT MEASURED: ${reason} ***`);
   }
 
-  /** Ends all processes and removes the folder. */
-  async stop(): Promise<void> {
+  /** Ends all processes and removes the folder; once, however often it is asked. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     const paths = await settledValues(this.#paths.values());
     await Promise.all(paths.flat().map((path) => path.stop()));
     const origins = await settledValues(this.#origins.values());

@@ -39,7 +39,9 @@ export interface BenchContext {
   /** All paths to an origin that are asked for; "direct" is the first. */
   paths(origin: Origin): Promise<readonly Path[]>;
   /** Tells the person what goes on. */
-  tell(sentence: string): void;
+  readonly tell: (sentence: string) => void;
+  /** Tells that a figure is in doubt, because something else was at work on this machine. */
+  readonly disturbed: (sentence: string) => void;
 }
 
 /** One thing that is measured. */

@@ -26,7 +26,10 @@ async function measure({ output, quick }: BenchOptions): Promise<void> {
   const bench = await Bench.create(options, tell);
   const end = (): void => void bench.stop().then(() => process.exit(130));
   process.once("SIGINT", end).once("SIGTERM", end);
-  const results = () => ({ ...fixed, missing: Object.fromEntries(bench.missing), runs: bench.runs });
+  const results = () => {
+    const { missing, disturbances, runs } = bench;
+    return { ...fixed, missing: Object.fromEntries(missing), disturbances, runs };
+  };
   try {
     // Written after each case, so that a run that is cut short is not lost.
     await bench.run(chosen, () => writeResults(results(), output));

@@ -52,7 +52,7 @@ async function measureAt(context: BenchContext, direction: Direction, streams: n
   const paths = await context.paths(origin);
   const { rounds, roundSeconds } = context.options;
   const measured = await interleaved(paths, rounds, (path) =>
-    measureLoad(context.load, origin, path, bulkJob(direction, origin, path, streams, roundSeconds * 1_000)),
+    measureLoad(context, origin, path, bulkJob(direction, origin, path, streams, roundSeconds * 1_000)),
   );
   const [straight = []] = measured.values();
   return [...measured].map(([path, results]) => ({

@@ -40,7 +40,7 @@ async function measureAt(context: BenchContext, origin: Origin, connections: num
     warmUpMs: WARM_UP_MS,
     measureMs: roundSeconds * 1_000,
   });
-  const measured = await interleaved(paths, rounds, (path) => measureLoad(context.load, origin, path, job(path)));
+  const measured = await interleaved(paths, rounds, (path) => measureLoad(context, origin, path, job(path)));
   const [straight = []] = measured.values();
   return [...measured].map(([path, results]) => ({
     case: smallGet.name,

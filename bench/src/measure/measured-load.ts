@@ -1,8 +1,8 @@
-import type { LoadGenerator } from "../load/load-generator.ts";
+import type { BenchContext } from "../case.ts";
 import type { LoadJob, LoadResult } from "../load/load-job.ts";
 import type { Origin } from "../origin/origin.ts";
 import type { Path } from "../path/path.ts";
-import { cpuTimeUs, forgetPeak, memoryOf } from "./process-usage.ts";
+import { cpuTimeUs, forgetPeak, machineTimeUs, memoryOf } from "./process-usage.ts";
 
 /** A load and what it cost. */
 export interface MeasuredLoad extends LoadResult {
@@ -12,15 +12,18 @@ export interface MeasuredLoad extends LoadResult {
   readonly peakMib: Readonly<Record<string, number>>;
 }
 
-/** Makes a load on a path and watches the processes meanwhile. */
+/** How much of a core others may use before a measurement counts as disturbed. The bench itself and the idle paths are others too. */
+const OTHERS_CORES = 0.25;
+
+/** Makes a load on a path and watches the processes meanwhile. It tells when others use the machine too. */
 export async function measureLoad(
-  load: LoadGenerator,
+  { load, disturbed }: Pick<BenchContext, "load" | "disturbed">,
   origin: Origin,
   path: Path,
   job: LoadJob,
 ): Promise<MeasuredLoad> {
   const pids = { ...path.processes, ...origin.processes, load: load.pid };
-  const times = (): Record<string, number> => mapValues(pids, cpuTimeUs);
+  const times = () => ({ machine: machineTimeUs(), by: mapValues(pids, cpuTimeUs) });
   let before = times();
   let after = before;
   for (const pid of Object.values(path.processes)) forgetPeak(pid);
@@ -32,9 +35,13 @@ export async function measureLoad(
       after = times();
     },
   });
+  const cpuUs = mapValues(after.by, (time, name) => time - (before.by[name] ?? 0));
+  const ownUs = Object.values(cpuUs).reduce((sum, us) => sum + us, 0);
+  const othersCores = (after.machine - before.machine - ownUs) / (result.seconds * 1e6);
+  if (othersCores > OTHERS_CORES) disturbed(`${path.name}: others used ${othersCores.toFixed(1)} cores meanwhile`);
   return {
     ...result,
-    cpuUs: mapValues(after, (time, name) => time - (before[name] ?? 0)),
+    cpuUs,
     peakMib: mapValues(path.processes, (pid) => memoryOf(pid).peak),
   };
 }

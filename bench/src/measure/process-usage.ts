@@ -13,6 +13,13 @@ export function cpuTimeUs(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_US;
 }
 
+/** CPU time that the whole machine was busy so far, or taken from it by its host, in microseconds (proc_stat(5)). */
+export function machineTimeUs(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+    /^cpu +(.*)/.exec(read("/proc/stat"))?.[1]?.split(" ").map(Number) ?? [];
+  return (user + nice + system + irq + softirq + steal) * TICK_US;
+}
+
 /** Memory of a process, in MiB; 0 if it is gone. */
 export interface MemoryMib {
   /** Resident now. */

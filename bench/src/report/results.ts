@@ -14,6 +14,8 @@ export interface Results {
   readonly machine: Machine;
   /** The paths that could not be had, by name, with the reason. */
   readonly missing: Readonly<Record<string, string>>;
+  /** The measurements during which others used the machine too. */
+  readonly disturbances: readonly string[];
   readonly cases: readonly Pick<Case, "name" | "title" | "plotted">[];
   /** The rows of each run. */
   readonly runs: readonly (readonly Row[])[];
