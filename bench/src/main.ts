@@ -25,7 +25,7 @@ async function measure({ output, quick }: BenchOptions): Promise<void> {
   const fixed = { arguments: args, startedAt: new Date().toISOString(), machine: describeMachine(), cases: chosen };
   const bench = await Bench.create(options, tell);
   const end = (): void => void bench.stop().then(() => process.exit(130));
-  process.once("SIGINT", end).once("SIGTERM", end);
+  process.on("SIGINT", end).on("SIGTERM", end); // they may come twice: to us, and to our group
   const results = () => {
     const { missing, disturbances, runs } = bench;
     return { ...fixed, missing: Object.fromEntries(missing), disturbances, runs };

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { endFork } from "../end-fork.ts";
 import type { LoadJob, LoadMessage, LoadResult } from "./load-job.ts";
 
 /** Told when the generator begins and ends to measure. */
@@ -52,10 +53,7 @@ export class LoadGenerator {
     }
   }
 
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exit = once(this.#child, "exit");
-    this.#child.disconnect();
-    await exit;
+  stop(): Promise<void> {
+    return endFork(this.#child);
   }
 }

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CertificateAuthority } from "@fairlead/certificates";
+import { endFork } from "../end-fork.ts";
 import { endpointOfKubeconfig } from "./endpoint-of-kubeconfig.ts";
 import type { Origin } from "./origin.ts";
 
@@ -28,11 +29,7 @@ export async function startFastOrigin(folder: string): Promise<Origin> {
     adminKubeconfig: undefined,
     smallGet: "/api/v1/namespaces/default/configmaps/bench",
     processes: { "fast origin": child.pid ?? 0 },
-    stop: async () => {
-      const exit = once(child, "exit");
-      child.disconnect();
-      await exit;
-    },
+    stop: () => endFork(child),
   };
 }
 
