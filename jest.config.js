@@ -21,7 +21,10 @@ export default {
     {
       ...shared,
       displayName: "unit",
-      testMatch: ["<rootDir>/{packages,services,clients,demo}/**/src/**/*.test.ts", "<rootDir>/test/check/*.test.ts"],
+      testMatch: [
+        "<rootDir>/{packages,services,clients,demo,bench}/**/src/**/*.test.ts",
+        "<rootDir>/test/check/*.test.ts",
+      ],
     },
     {
       ...shared,

@@ -30,6 +30,8 @@ export interface TunnelOptions {
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
   /** The relay's limits, by name, where they are not the defaults (docs/reference/relay-config.md). */
   limits?: Readonly<Record<string, number>>;
+  /** More of the environment of each process, such as node's own options. */
+  env?(name: ProcessName): Record<string, string>;
 }
 
 /** The names of the tunnel's processes, in the order of a request. */
@@ -222,7 +224,7 @@ export class Tunnel {
       name,
       main: require.resolve(main),
       args: () => [...args(), "--private", "127.0.0.1:0", ...(name === "client proxy" ? [] : ["--grace", "2"])],
-      env: () => this.#environment(),
+      env: () => ({ ...this.#environment(), ...this.#options.env?.(name) }),
       logFile: this.file(`${name.replace(" ", "-")}.log`),
     });
   }

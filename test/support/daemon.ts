@@ -27,6 +27,10 @@ export class Daemon {
     );
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   get output(): string {
     return readFileSync(this.logFile, "utf8");
   }

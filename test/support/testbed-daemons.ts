@@ -20,6 +20,7 @@ export class TestbedDaemons {
   private readonly apiserverFlags: readonly string[];
   private readonly lasting: Daemon[] = [];
   private apiserver: Daemon | undefined;
+  private etcd: Daemon | undefined;
 
   constructor(plane: ControlPlane, admin: ApiClient, apiserverFlags: readonly string[]) {
     this.plane = plane;
@@ -27,8 +28,14 @@ export class TestbedDaemons {
     this.apiserverFlags = apiserverFlags;
   }
 
+  /** The pids of what every request may cost: by name, 0 for what does not run. */
+  get pids(): Record<"kube-apiserver" | "etcd", number> {
+    return { "kube-apiserver": this.apiserver?.pid ?? 0, etcd: this.etcd?.pid ?? 0 };
+  }
+
   startEtcd(): void {
-    this.lasting.push(new Daemon(etcdCommand(this.plane), this.plane.dir));
+    this.etcd = new Daemon(etcdCommand(this.plane), this.plane.dir);
+    this.lasting.push(this.etcd);
   }
 
   /** Starts the apiserver, again on the same port and the same etcd, and returns when it is ready. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { exitOf } from "./program.ts";
 
 /** Where the test bed's programs lie. The last two exist only where they could be built. */
@@ -13,7 +13,8 @@ export interface TestbedPrograms {
   readonly kubelet: string | undefined;
 }
 
-const buildScript = fileURLToPath(new URL("../testbed/build.sh", import.meta.url));
+/** By the package's name: this file is run from its source by the tests, and as it was built by the bench. */
+const buildScript = createRequire(import.meta.url).resolve("@fairlead/test/testbed/build.sh");
 
 /**
  * Uses the programs of KUBEBUILDER_ASSETS (envtest's convention, for machines without Go) when it is set, and

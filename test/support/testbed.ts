@@ -29,6 +29,8 @@ export interface TestbedAddress {
 
 /** A real control plane on free ports of loopback, in a folder of its own. */
 export interface Testbed extends TestbedAddress {
+  /** The pids of the apiserver and of etcd as they run now. */
+  pids(): Record<"kube-apiserver" | "etcd", number>;
   /** A kubeconfig with a client certificate for this person, in the test bed's folder. */
   kubeconfigFor(name: string, person: Person): Promise<string>;
   stopApiserver(): Promise<void>;
@@ -58,6 +60,7 @@ export async function startTestbed({ apiserverFlags = [] }: TestbedOptions = {})
       const client = await pki.authority.issueClient(name, person);
       return writeKubeconfig(join(dir, `${name}.kubeconfig`), { ...address, client });
     },
+    pids: () => daemons.pids,
     stopApiserver: () => daemons.stopApiserver(),
     startApiserver: () => daemons.startApiserver(),
     stop: async () => {

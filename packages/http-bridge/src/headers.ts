@@ -111,7 +111,7 @@ export function checkLines(raw: readonly string[]): void {
 }
 
 /** A header's value as node has it: one character a byte. */
-export function latin1(value: Uint8Array): string {
+function latin1(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1");
 }
 

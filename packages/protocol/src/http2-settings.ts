@@ -1,7 +1,7 @@
 import type { ClientSessionOptions, Http2Session, ServerOptions } from "node:http2";
 
 /** What one lane may have in flight before its reader has read it, in bytes (HTTP/2's stream window, RFC 9113, 5.2). */
-export const LANE_WINDOW_BYTES = 1024 * 1024;
+const LANE_WINDOW_BYTES = 1024 * 1024;
 /** The same for all lanes of one connection. node takes the connection's window up as bytes come, not as they are read. */
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Most lanes on one connection. */
