@@ -1,48 +1,55 @@
 import type { Http2Session } from "node:http2";
 
 /** What one process may hold of what its peers have sent and nobody has taken yet, in bytes, over all lanes together. */
-export const RECEIVE_BUDGET_BYTES = 128 * 1024 * 1024;
-/** Where the window of a connection's lanes begins, in bytes (HTTP/2's stream window, RFC 9113, 5.2). */
+const RECEIVE_BUDGET_BYTES = 128 * 1024 * 1024;
+/** Where the windows of a connection begin, and the least that they shrink to by themselves, in bytes. */
 export const FIRST_WINDOW_BYTES = 256 * 1024;
-/** Most that a lane's window becomes: 160 MB/s over a round trip of 100 ms. */
+/** Most that a window becomes, in bytes: 160 MB/s over a round trip of 100 ms. */
 const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
-/** Least that a lane's window becomes, however many lanes share the budget. */
+/** Least that a lane's window becomes, however many lanes share the budget, in bytes. */
 const MIN_WINDOW_BYTES = 16 * 1024;
-/** A connection's own window. node takes it up as bytes come, not as they are read: it bounds nothing. */
-const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
-/** How often a connection's bandwidth-delay product is measured and its window changed at most, in milliseconds. */
+/** How often a connection is measured and its windows changed at most, in milliseconds. */
 const INTERVAL_MS = 100;
 
-/** The windows of one connection's lanes. */
+/** An http2 session of either side. Its own window's setter is missing from the type that both share. */
+type Session = Http2Session & { setLocalWindowSize(bytes: number): void };
+
+/** The windows of one connection. */
 interface SessionWindow {
-  readonly session: Http2Session;
-  /** What the measured bandwidth-delay product asks for, in bytes. */
+  readonly session: Session;
+  /** The shortest round trip so far, in milliseconds: longer ones have waited in queues. */
+  roundTripMs: number;
+  /** What the bandwidth-delay product asks for, in bytes. */
   wanted: number;
-  /** What the peer was told, in bytes. */
+  /** The lanes' window that the peer was told, in bytes. */
   told: number;
-  /** Bytes since they were last counted. */
+  /** Bytes since the last look. */
   received: number;
-  /** Whether a ping is on its way. */
-  sampling: boolean;
-  changedAtMs: number;
+  lookedAtMs: number;
 }
 
 /**
- * How much a peer may send on a lane before it is read: as much as the connection's bandwidth-delay product, measured
- * as gRPC does (grpc A6, "BDP estimator": what comes within one ping), and never more than the lane's share of one
- * budget for the whole process. node's http2 holds what a paused lane was sent, so the bound of a process is the window
- * times its busy lanes. An idle lane holds nothing: between exchanges no frame is legal.
+ * How much peers may send ahead (RFC 9113, 5.2). Each connection's windows follow twice its bandwidth-delay product: the
+ * rate at which bytes come, and the shortest round trip that a ping took. A sender that the window holds back sends one
+ * window a round trip, so the window doubles until something else is the limit; where that is the CPU, it stays small,
+ * and what is sent next does not wait behind megabytes.
+ *
+ * The connection's own window bounds what is on the wire: node takes it up as bytes come, not as they are read. The
+ * lanes' window bounds what a lane that is not read piles up here, so it is also held to the lane's share of one budget
+ * for the process: at most the budget is held by lanes that have an exchange. An idle lane holds nothing, since between
+ * exchanges no frame is legal.
  */
 class ReceiveWindows {
-  readonly #sessions = new Map<Http2Session, SessionWindow>();
+  readonly #sessions = new WeakMap<Http2Session, SessionWindow>();
   #busyLanes = 0;
 
   /** Takes in a new connection. */
-  add(session: Http2Session & { setLocalWindowSize(bytes: number): void }): void {
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-    const window = { session, wanted: FIRST_WINDOW_BYTES, told: FIRST_WINDOW_BYTES, received: 0, sampling: false };
-    this.#sessions.set(session, { ...window, changedAtMs: performance.now() });
-    session.once("close", () => this.#sessions.delete(session));
+  add(session: Session): void {
+    const start = { wanted: FIRST_WINDOW_BYTES, told: FIRST_WINDOW_BYTES, received: 0, roundTripMs: INTERVAL_MS };
+    const window = { session, ...start, lookedAtMs: performance.now() };
+    this.#sessions.set(session, window);
+    session.setLocalWindowSize(FIRST_WINDOW_BYTES);
+    measureRoundTrip(window);
   }
 
   /** An exchange began on a lane. */
@@ -71,32 +78,37 @@ class ReceiveWindows {
     const window = session && this.#sessions.get(session);
     if (window === undefined) return;
     window.received += bytes;
-    if (window.sampling || window.received < MIN_WINDOW_BYTES) return;
+    if (window.received < MIN_WINDOW_BYTES) return;
     const now = performance.now();
-    if (now - window.changedAtMs < INTERVAL_MS) return;
-    window.changedAtMs = now;
-    if (window.told > this.shareBytes) this.#tell(window);
-    else if (window.received >= window.told / 2) this.#sample(window);
+    const elapsedMs = now - window.lookedAtMs;
+    if (elapsedMs < INTERVAL_MS) return;
+    const wanted = (2 * window.received * window.roundTripMs) / elapsedMs;
+    window.lookedAtMs = now;
     window.received = 0;
+    this.#change(window, wanted);
+    measureRoundTrip(window);
   }
 
-  /** Measures what comes while a ping goes to the peer and back. */
-  #sample(window: SessionWindow): void {
-    if (window.session.destroyed) return;
-    window.sampling = window.session.ping(() => {
-      window.sampling = false;
-      // A window that was used up within a round trip is what held the sender back.
-      if (window.received >= (window.told * 2) / 3) window.wanted = Math.max(window.wanted, window.told * 2);
-      this.#tell(window);
-    });
+  /** Grows at once; shrinks by half, and only when a quarter would do. */
+  #change(window: SessionWindow, wanted: number): void {
+    const { session } = window;
+    if (session.destroyed) return;
+    const before = window.wanted;
+    if (wanted > before) window.wanted = Math.min(MAX_WINDOW_BYTES, before * 2);
+    else if (wanted < before / 4) window.wanted = Math.max(FIRST_WINDOW_BYTES, before / 2);
+    if (window.wanted !== before) session.setLocalWindowSize(window.wanted);
+    const told = Math.min(window.wanted, this.shareBytes);
+    if (told === window.told) return;
+    window.told = told;
+    session.settings({ initialWindowSize: told });
   }
+}
 
-  #tell(window: SessionWindow): void {
-    const bytes = Math.min(window.wanted, this.shareBytes);
-    if (bytes === window.told || window.session.destroyed) return;
-    window.told = bytes;
-    window.session.settings({ initialWindowSize: bytes });
-  }
+function measureRoundTrip(window: SessionWindow): void {
+  if (window.session.destroyed) return;
+  window.session.ping((error, roundTripMs) => {
+    if (error === null) window.roundTripMs = Math.min(window.roundTripMs, roundTripMs);
+  });
 }
 
 /** The windows of this process. */
