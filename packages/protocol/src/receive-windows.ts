@@ -39,7 +39,7 @@ interface SessionWindow {
  * for the process: at most the budget is held by lanes that have an exchange. An idle lane holds nothing, since between
  * exchanges no frame is legal.
  */
-class ReceiveWindows {
+export class ReceiveWindows {
   readonly #sessions = new WeakMap<Http2Session, SessionWindow>();
   #busyLanes = 0;
 
