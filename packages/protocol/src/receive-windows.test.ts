@@ -41,7 +41,9 @@ beforeEach(() => {
   windows = new ReceiveWindows();
   session = connected(50);
 });
-afterEach(() => jest.restoreAllMocks());
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 type Session = Parameters<ReceiveWindows["add"]>[0];
 
@@ -63,8 +65,8 @@ describe("a connection's windows", () => {
     expect([session.own, session.lanes]).toEqual([[256 * KIB], []]);
   });
 
-  it("double while the sender sends one window a round trip, up to 16 MiB", () => {
-    for (let i = 0; i < 20; i++) receive((session.own.at(-1) ?? 0) * 2); // 50 ms: two windows in 100 ms
+  it.each([1, 0.5])("double while the sender sends %f of one a round trip, up to 16 MiB", (part) => {
+    for (let i = 0; i < 20; i++) receive((session.own.at(-1) ?? 0) * part * 2); // 50 ms: two round trips
     expect(session.own).toEqual([256, 512, 1024, 2048, 4096, 8192, 16_384].map((kib) => kib * KIB));
     expect(session.lanes).toEqual(session.own.slice(1));
   });
@@ -82,10 +84,15 @@ describe("a connection's windows", () => {
     expect(near.own).toEqual([256 * KIB]);
   });
 
-  it("shrink by half when a quarter would do, and never under 256 KiB", () => {
+  it("stay while a third of them comes in a round trip", () => {
+    for (let i = 0; i < 20; i++) receive((256 * KIB * 2) / 3);
+    expect(session.own).toEqual([256 * KIB]);
+  });
+
+  it("shrink by half when a twelfth would do, and never under 256 KiB", () => {
     for (let i = 0; i < 3; i++) receive((session.own.at(-1) ?? 0) * 2);
     expect(session.own.at(-1)).toBe(2 * MIB);
-    receive(1 * MIB); // asks for 1 MiB: half is no quarter
+    receive(400 * KIB); // a tenth of them in a round trip
     expect(session.own.at(-1)).toBe(2 * MIB);
     for (let i = 0; i < 10; i++) receive(20 * KIB);
     expect(session.own.slice(-3)).toEqual([1 * MIB, 512 * KIB, 256 * KIB]);

@@ -8,6 +8,11 @@ export const FIRST_WINDOW_BYTES = 256 * 1024;
 const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Least that a lane's window becomes, however many lanes share the budget, in bytes. */
 const MIN_WINDOW_BYTES = 16 * 1024;
+/** What part of a window has to come within a round trip for it to grow, and what part for it not to shrink. */
+const GROWS_FROM = 3 / 8;
+const SHRINKS_FROM = 1 / 12;
+/** How often a new connection is pinged at once: the first round trip is slow in a process that has just begun. */
+const FIRST_PINGS = 3;
 /** How often a connection is measured and its windows changed at most, in milliseconds. */
 const INTERVAL_MS = 100;
 
@@ -19,7 +24,7 @@ interface SessionWindow {
   readonly session: Session;
   /** The shortest round trip so far, in milliseconds: longer ones have waited in queues. */
   roundTripMs: number;
-  /** What the bandwidth-delay product asks for, in bytes. */
+  /** What the bandwidth-delay product has asked for, in bytes. */
   wanted: number;
   /** The lanes' window that the peer was told, in bytes. */
   told: number;
@@ -29,10 +34,9 @@ interface SessionWindow {
 }
 
 /**
- * How much peers may send ahead (RFC 9113, 5.2). Each connection's windows follow twice its bandwidth-delay product: the
- * rate at which bytes come, and the shortest round trip that a ping took. A sender that the window holds back sends one
- * window a round trip, so the window doubles until something else is the limit; where that is the CPU, it stays small,
- * and what is sent next does not wait behind megabytes.
+ * How much peers may send ahead (RFC 9113, 5.2). Each connection's windows follow its bandwidth-delay product: the rate at
+ * which bytes come, times the shortest round trip that a ping took. They double for as long as they may be what holds
+ * the sender back; where that is the CPU, they stay small, and what is sent next does not wait behind megabytes.
  *
  * The connection's own window bounds what is on the wire: node takes it up as bytes come, not as they are read. The
  * lanes' window bounds what a lane that is not read piles up here, so it is also held to the lane's share of one budget
@@ -49,7 +53,7 @@ export class ReceiveWindows {
     const window = { session, ...start, lookedAtMs: performance.now() };
     this.#sessions.set(session, window);
     session.setLocalWindowSize(FIRST_WINDOW_BYTES);
-    measureRoundTrip(window);
+    measureRoundTrip(window, FIRST_PINGS);
   }
 
   /** An exchange began on a lane. */
@@ -82,20 +86,25 @@ export class ReceiveWindows {
     const now = performance.now();
     const elapsedMs = now - window.lookedAtMs;
     if (elapsedMs < INTERVAL_MS) return;
-    const wanted = (2 * window.received * window.roundTripMs) / elapsedMs;
+    const perRoundTrip = (window.received * window.roundTripMs) / elapsedMs;
     window.lookedAtMs = now;
     window.received = 0;
-    this.#change(window, wanted);
+    this.#change(window, perRoundTrip);
     measureRoundTrip(window);
   }
 
-  /** Grows at once; shrinks by half, and only when a quarter would do. */
-  #change(window: SessionWindow, wanted: number): void {
+  /**
+   * Grows when the window may be what holds the sender back: it then sends half of it a round trip or more, since more
+   * is granted whenever half was taken. Shrinks when a small part of it would do.
+   *
+   * @param perRoundTrip the bandwidth-delay product, in bytes
+   */
+  #change(window: SessionWindow, perRoundTrip: number): void {
     const { session } = window;
     if (session.destroyed) return;
     const before = window.wanted;
-    if (wanted > before) window.wanted = Math.min(MAX_WINDOW_BYTES, before * 2);
-    else if (wanted < before / 4) window.wanted = Math.max(FIRST_WINDOW_BYTES, before / 2);
+    if (perRoundTrip > before * GROWS_FROM) window.wanted = Math.min(MAX_WINDOW_BYTES, before * 2);
+    else if (perRoundTrip < before * SHRINKS_FROM) window.wanted = Math.max(FIRST_WINDOW_BYTES, before / 2);
     if (window.wanted !== before) session.setLocalWindowSize(window.wanted);
     const told = Math.min(window.wanted, this.shareBytes);
     if (told === window.told) return;
@@ -104,10 +113,12 @@ export class ReceiveWindows {
   }
 }
 
-function measureRoundTrip(window: SessionWindow): void {
-  if (window.session.destroyed) return;
+function measureRoundTrip(window: SessionWindow, times = 1): void {
+  if (times === 0 || window.session.destroyed) return;
   window.session.ping((error, roundTripMs) => {
-    if (error === null) window.roundTripMs = Math.min(window.roundTripMs, roundTripMs);
+    if (error !== null) return;
+    window.roundTripMs = Math.min(window.roundTripMs, roundTripMs);
+    measureRoundTrip(window, times - 1);
   });
 }
 
