@@ -293,3 +293,20 @@ function announced(length: number): Buffer {
   prefix.writeUInt32BE(length, 1);
   return prefix;
 }
+
+describe("a connection whose client cancels many calls", () => {
+  it("is kept, and the call beside them: by nghttp2's own limit 1,000 resets would end it", async () => {
+    const bystander = await calls.openRaw();
+    const record = new StreamRecord();
+    bystander.server.start(record);
+    for (let i = 0; i < 1_500; i++) {
+      const { client, server } = await calls.openRaw();
+      server.start(new StreamRecord());
+      client.close(constants.NGHTTP2_CANCEL);
+    }
+    bystander.client.write(withGrpcPrefix(Buffer.from("still here")));
+    expect(Buffer.from(await record.messages.take()).toString()).toBe("still here");
+    expect(record.closes.size).toBe(0);
+    bystander.client.close(constants.NGHTTP2_CANCEL);
+  });
+});
