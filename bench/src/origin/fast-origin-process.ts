@@ -8,6 +8,7 @@ import { MessageReader } from "../load/message-reader.ts";
  *   GET /bulk?bytes=N       N bytes
  *   GET /received           how many bytes of bodies have come, and when that was so
  *   POST /upload            counts, and answers when all has come
+ *   POST /trickle           the same, but reads 1 byte a second
  *   POST .../selfsubjectrulesreviews   "no rights", which is what an identity proxy wants to hear
  *   GET anything else       a ConfigMap of about 1 KiB
  */
@@ -41,6 +42,7 @@ function serve(socket: TLSSocket): void {
   const reader = new MessageReader("request", {
     onHead: (text) => {
       head = text;
+      if (text.startsWith("POST /trickle")) trickle(socket);
     },
     onBody: (bytes) => {
       receivedBytes += bytes;
@@ -48,6 +50,13 @@ function serve(socket: TLSSocket): void {
     onEnd: () => respond(socket, head),
   });
   socket.on("data", (bytes: Buffer) => reader.feed(bytes)).on("error", () => socket.destroy());
+}
+
+/** Reads from now on 1 byte a second. */
+function trickle(socket: TLSSocket): void {
+  socket.pause();
+  const timer = setInterval(() => socket.read(1), 1_000); // it is told as "data" too
+  socket.once("close", () => clearInterval(timer));
 }
 
 function respond(socket: TLSSocket, head: string): void {
