@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { NODE_FLAGS } from "@fairlead/service";
 
 /** How long a process may take to be ready, in milliseconds. */
 const READY_MS = 30_000;
@@ -41,7 +42,7 @@ export class TunnelProcess {
     const { name, main, logFile } = this.#options;
     const log = openSync(logFile, "a", 0o600);
     const environment = { ...process.env, ...this.#options.env?.() };
-    const child = spawn(process.execPath, [main, ...this.#options.args()], {
+    const child = spawn(process.execPath, [...NODE_FLAGS, main, ...this.#options.args()], {
       // The pipe on its standard input ends with this process, however that ends; then it ends too.
       stdio: ["pipe", "pipe", log],
       env: { ...environment, FAIRLEAD_EXIT_WITH_STDIN: "1" },

@@ -42,4 +42,4 @@ const cluster = await startDemoCluster({ cert, key, tokens: parseTokens(tokens),
 const stop = (): void => void cluster.close().then(() => process.exit(0));
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
 whenParentIsGone(stop);
-console.log(JSON.stringify({ url: cluster.url }));
+console.log(JSON.stringify({ ready: true, url: cluster.url }));

@@ -22,8 +22,8 @@ import {
   type RequestHead,
   RequestHeadSchema,
   type ResponseFrame,
+  receiveWindows,
   WholeRequestSchema,
-  widenConnectionWindow,
 } from "@fairlead/protocol";
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
 import { InboundHttp } from "./inbound-http.ts";
@@ -139,7 +139,7 @@ export class Bridge {
     this.#laneServer.on("session", (session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
-      widenConnectionWindow(session);
+      receiveWindows.add(session);
     });
     this.#laneServer.on("stream", (stream) =>
       this.#serve(new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT)),

@@ -24,13 +24,15 @@ import { MessageWriter } from "./message-writer.ts";
 export function encodeRequestFrame(frame: RequestFrame["frame"]): Uint8Array {
   switch (frame.case) {
     case "head":
-      return MessageWriter.write((to) => to.message(1, () => writeRequestHead(to, frame.value)));
+      return MessageWriter.write(0, (to) => to.message(1, () => writeRequestHead(to, frame.value)));
     case "data":
       return encodeBody(2, frame.value);
     case "end":
       return encodeBody(3, frame.value);
     case "whole":
-      return MessageWriter.write((to) => to.message(4, () => writeWholeRequest(to, frame.value)));
+      return MessageWriter.write(frame.value.body.length, (to) =>
+        to.message(4, () => writeWholeRequest(to, frame.value)),
+      );
     case undefined:
       return new Uint8Array();
   }
@@ -40,15 +42,17 @@ export function encodeRequestFrame(frame: RequestFrame["frame"]): Uint8Array {
 export function encodeResponseFrame(frame: ResponseFrame["frame"]): Uint8Array {
   switch (frame.case) {
     case "informational":
-      return MessageWriter.write((to) => to.message(2, () => writeResponseHead(to, frame.value)));
+      return MessageWriter.write(0, (to) => to.message(2, () => writeResponseHead(to, frame.value)));
     case "head":
-      return MessageWriter.write((to) => to.message(3, () => writeResponseHead(to, frame.value)));
+      return MessageWriter.write(0, (to) => to.message(3, () => writeResponseHead(to, frame.value)));
     case "data":
       return encodeBody(4, frame.value);
     case "end":
       return encodeBody(5, frame.value);
     case "whole":
-      return MessageWriter.write((to) => to.message(6, () => writeWholeResponse(to, frame.value)));
+      return MessageWriter.write(frame.value.body.length, (to) =>
+        to.message(6, () => writeWholeResponse(to, frame.value)),
+      );
     case "ready":
     case "error":
     case undefined:
@@ -57,7 +61,7 @@ export function encodeResponseFrame(frame: ResponseFrame["frame"]): Uint8Array {
 }
 
 function encodeBody(field: number, frame: Data | End): Uint8Array {
-  return MessageWriter.write((to) =>
+  return MessageWriter.write(frame.data.length, (to) =>
     to.message(field, () => {
       if ("trailers" in frame) writeHeaders(to, 3, frame.trailers);
       to.bytes(2, frame.data);

@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
 import { dial, type PeerAddress } from "./dial.ts";
-import { LANE_CLIENT_OPTIONS, widenConnectionWindow } from "./http2-settings.ts";
+import { LANE_CLIENT_OPTIONS } from "./http2-settings.ts";
+import { receiveWindows } from "./receive-windows.ts";
 
 /** How often a connection is asked whether it lives, in milliseconds. */
 const PING_INTERVAL_MS = 10_000;
@@ -99,7 +100,7 @@ export class GrpcConnection {
     });
     const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Session>();
     session.once("connect", () => {
-      widenConnectionWindow(session);
+      receiveWindows.add(session);
       resolve(session);
     });
     session.once("error", reject);

@@ -4,6 +4,7 @@ import { ErrorCode, type Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts"
 import { GrpcMessageReader, withGrpcPrefix } from "./grpc-framing.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
+import { receiveWindows } from "./receive-windows.ts";
 
 /** How long a message may stay incomplete without another byte of it, in milliseconds. */
 const COMPLETION_MS = 10_000;
@@ -94,7 +95,11 @@ export abstract class GrpcStream implements MessageStream {
   }
 
   #flow(stream: Http2Stream): void {
-    stream.on("data", (chunk: Buffer) => this.#read(chunk));
+    const { session } = stream;
+    stream.on("data", (chunk: Buffer) => {
+      receiveWindows.received(session, chunk.length);
+      this.#read(chunk);
+    });
     stream.on("drain", () => this.#events?.drained());
     stream.on("end", () => this.#onEnd(stream));
     if (this.#paused) stream.pause();

@@ -21,9 +21,10 @@ import {
 import { GrpcClientStream } from "./grpc-client-stream.ts";
 import { GrpcConnection } from "./grpc-connection.ts";
 import { GrpcServerStream } from "./grpc-server-stream.ts";
-import { LANE_SERVER_OPTIONS, widenConnectionWindow } from "./http2-settings.ts";
+import { LANE_SERVER_OPTIONS } from "./http2-settings.ts";
 import type { LaneEvents } from "./lane.ts";
 import type { MessageStreamEvents } from "./message-stream.ts";
+import { receiveWindows } from "./receive-windows.ts";
 
 /** Both ends of one call. */
 export interface Call {
@@ -49,7 +50,7 @@ export class CallFixture {
     fixture.#server.on("session", (session) => {
       fixture.#sessions.add(session);
       session.on("close", () => fixture.#sessions.delete(session));
-      widenConnectionWindow(session);
+      receiveWindows.add(session);
     });
     fixture.#server.on("stream", (stream, headers) => {
       fixture.lastHeaders = headers;

@@ -13,6 +13,7 @@ import {
 import { MAX_FRAME_DATA_BYTES } from "./limits.ts";
 import type { MessageStream } from "./message-stream.ts";
 import { peekFrame } from "./peek-frame.ts";
+import { receiveWindows } from "./receive-windows.ts";
 
 const REQUEST_ORDER = new FrameOrder(RequestFrameSchema);
 const RESPONSE_ORDER = new FrameOrder(ResponseFrameSchema);
@@ -198,6 +199,7 @@ export class Lane {
     if (!opens) return true;
     if (this.#open) return false;
     this.#open = true;
+    receiveWindows.laneBusy();
     this.#answered = false;
     return true;
   }
@@ -207,6 +209,7 @@ export class Lane {
     if (!this.#open || this.#closed) return;
     if (!this.#answered || !REQUEST_ORDER.ends(this.#request)) return;
     this.#open = false;
+    receiveWindows.laneIdle();
     if (this.#peerDone) this.#stream.end();
     this.#events?.idle();
   }
@@ -223,6 +226,7 @@ export class Lane {
   #close(error?: FairleadError): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#open) receiveWindows.laneIdle();
     for (const listener of this.#closeListeners) listener();
     this.#events?.closed(error);
   }

@@ -1,5 +1,9 @@
 /** What is allocated at once; small messages share it. */
 const SLAB_BYTES = 32 * 1024;
+/** A message that is said to be larger gets room of its own. */
+const SMALL_BYTES = 4 * 1024;
+/** The most that protobuf adds to a frame's data: tags, lengths and the offset. */
+const OVERHEAD_BYTES = 64;
 /** Room before each message for gRPC's prefix, so that sending it needs no copy. */
 const PREFIX_BYTES = 5;
 /** Most bytes of a varint, and of a tag and a length together. */
@@ -11,21 +15,29 @@ const MAX_VARINT_BYTES = 10;
  * default.
  */
 export class MessageWriter {
-  static readonly #shared = new MessageWriter();
-  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  static readonly #shared = new MessageWriter(SLAB_BYTES);
+  #slab: Buffer;
   /** Where the message ends. */
-  #end = SLAB_BYTES;
+  #end: number;
   /** Where what was written of it begins. */
-  #at = SLAB_BYTES;
+  #at: number;
+
+  private constructor(bytes: number) {
+    this.#slab = Buffer.allocUnsafeSlow(bytes);
+    this.#end = bytes;
+    this.#at = bytes;
+  }
 
   /**
    * Writes a message.
    *
+   * @param dataBytes how many bytes of data it carries, if it is a frame of a body
    * @param fields writes its fields, the last one first
    * @returns its bytes, with gRPC's prefix in the five bytes before them
    */
-  static write(fields: (to: MessageWriter) => void): Uint8Array {
-    const writer = MessageWriter.#shared;
+  static write(dataBytes: number, fields: (to: MessageWriter) => void): Uint8Array {
+    const isSmall = dataBytes <= SMALL_BYTES;
+    const writer = isSmall ? MessageWriter.#shared : new MessageWriter(dataBytes + OVERHEAD_BYTES + PREFIX_BYTES);
     writer.#end = writer.#at;
     fields(writer);
     return writer.#finish();

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NODE_FLAGS } from "@fairlead/service";
 
 /** An identity proxy that runs beside the agent. */
 export interface IdentityProxyProcess {
@@ -28,7 +29,7 @@ export function startIdentityProxy(kubeconfig: string, authentication: string, c
   if (context !== undefined) args.push("--context", context);
   // The pipe on its standard input ends with this process, however that ends; then it ends too.
   const env = { ...process.env, FAIRLEAD_EXIT_WITH_STDIN: "1" };
-  const child = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "inherit"], env });
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...args], { stdio: ["pipe", "ignore", "inherit"], env });
   const ended = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
   void ended.then(() => rmSync(folder, { recursive: true, force: true }));
   return { address, ended, stop: () => stop(child, ended) };

@@ -11,7 +11,7 @@ import {
   LANE_SERVER_OPTIONS,
   Lane,
   methodPath,
-  widenConnectionWindow,
+  receiveWindows,
 } from "@fairlead/protocol";
 
 /** Where the identity proxy listens: for the agent alone. */
@@ -43,7 +43,7 @@ export class LaneServer {
     this.#server.on("session", (session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
-      widenConnectionWindow(session);
+      receiveWindows.add(session);
     });
     this.#server.on("stream", (stream, headers) => {
       if (headers[":path"] !== EXCHANGE_PATH || headers[":method"] !== "POST") {

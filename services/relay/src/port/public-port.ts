@@ -14,8 +14,8 @@ import {
   LANE_SERVER_OPTIONS,
   MAX_HEAD_BYTES,
   methodPath,
+  receiveWindows,
   TunnelService,
-  widenConnectionWindow,
 } from "@fairlead/protocol";
 import type { AccessServiceHandler } from "../lanes/access-service.ts";
 import type { TunnelServiceHandler } from "../lanes/tunnel-service.ts";
@@ -86,6 +86,6 @@ export class PublicPort {
     this.#sessions.add(session);
     session.on("close", () => this.#sessions.delete(session));
     session.on("error", () => {}); // "close" follows; each stream tells its owner
-    widenConnectionWindow(session);
+    receiveWindows.add(session);
   }
 }

@@ -1,0 +1,115 @@
+import type { Http2Session } from "node:http2";
+
+/** What one process may hold of what its peers have sent and nobody has taken yet, in bytes, over all lanes together. */
+const RECEIVE_BUDGET_BYTES = 128 * 1024 * 1024;
+/** Where the windows of a connection begin, and the least that they shrink to by themselves, in bytes. */
+export const FIRST_WINDOW_BYTES = 256 * 1024;
+/** Most that a window becomes, in bytes: 160 MB/s over a round trip of 100 ms. */
+const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
+/** Least that a lane's window becomes, however many lanes share the budget, in bytes. */
+const MIN_WINDOW_BYTES = 16 * 1024;
+/** How often a connection is measured and its windows changed at most, in milliseconds. */
+const INTERVAL_MS = 100;
+
+/** An http2 session of either side. Its own window's setter is missing from the type that both share. */
+type Session = Http2Session & { setLocalWindowSize(bytes: number): void };
+
+/** The windows of one connection. */
+interface SessionWindow {
+  readonly session: Session;
+  /** The shortest round trip so far, in milliseconds: longer ones have waited in queues. */
+  roundTripMs: number;
+  /** What the bandwidth-delay product asks for, in bytes. */
+  wanted: number;
+  /** The lanes' window that the peer was told, in bytes. */
+  told: number;
+  /** Bytes since the last look. */
+  received: number;
+  lookedAtMs: number;
+}
+
+/**
+ * How much peers may send ahead (RFC 9113, 5.2). Each connection's windows follow twice its bandwidth-delay product: the
+ * rate at which bytes come, and the shortest round trip that a ping took. A sender that the window holds back sends one
+ * window a round trip, so the window doubles until something else is the limit; where that is the CPU, it stays small,
+ * and what is sent next does not wait behind megabytes.
+ *
+ * The connection's own window bounds what is on the wire: node takes it up as bytes come, not as they are read. The
+ * lanes' window bounds what a lane that is not read piles up here, so it is also held to the lane's share of one budget
+ * for the process: at most the budget is held by lanes that have an exchange. An idle lane holds nothing, since between
+ * exchanges no frame is legal.
+ */
+export class ReceiveWindows {
+  readonly #sessions = new WeakMap<Http2Session, SessionWindow>();
+  #busyLanes = 0;
+
+  /** Takes in a new connection. */
+  add(session: Session): void {
+    const start = { wanted: FIRST_WINDOW_BYTES, told: FIRST_WINDOW_BYTES, received: 0, roundTripMs: INTERVAL_MS };
+    const window = { session, ...start, lookedAtMs: performance.now() };
+    this.#sessions.set(session, window);
+    session.setLocalWindowSize(FIRST_WINDOW_BYTES);
+    measureRoundTrip(window);
+  }
+
+  /** An exchange began on a lane. */
+  laneBusy(): void {
+    this.#busyLanes++;
+  }
+
+  /** An exchange ended on a lane. */
+  laneIdle(): void {
+    this.#busyLanes--;
+  }
+
+  /** How many lanes have an exchange. */
+  get busyLanes(): number {
+    return this.#busyLanes;
+  }
+
+  /** Most that a lane may be sent ahead now, in bytes: a power of two, so that it seldom changes. */
+  get shareBytes(): number {
+    const share = RECEIVE_BUDGET_BYTES / 2 ** Math.ceil(Math.log2(Math.max(1, this.#busyLanes)));
+    return Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, share));
+  }
+
+  /** Bytes came on one of a connection's lanes. */
+  received(session: Http2Session | undefined, bytes: number): void {
+    const window = session && this.#sessions.get(session);
+    if (window === undefined) return;
+    window.received += bytes;
+    if (window.received < MIN_WINDOW_BYTES) return;
+    const now = performance.now();
+    const elapsedMs = now - window.lookedAtMs;
+    if (elapsedMs < INTERVAL_MS) return;
+    const wanted = (2 * window.received * window.roundTripMs) / elapsedMs;
+    window.lookedAtMs = now;
+    window.received = 0;
+    this.#change(window, wanted);
+    measureRoundTrip(window);
+  }
+
+  /** Grows at once; shrinks by half, and only when a quarter would do. */
+  #change(window: SessionWindow, wanted: number): void {
+    const { session } = window;
+    if (session.destroyed) return;
+    const before = window.wanted;
+    if (wanted > before) window.wanted = Math.min(MAX_WINDOW_BYTES, before * 2);
+    else if (wanted < before / 4) window.wanted = Math.max(FIRST_WINDOW_BYTES, before / 2);
+    if (window.wanted !== before) session.setLocalWindowSize(window.wanted);
+    const told = Math.min(window.wanted, this.shareBytes);
+    if (told === window.told) return;
+    window.told = told;
+    session.settings({ initialWindowSize: told });
+  }
+}
+
+function measureRoundTrip(window: SessionWindow): void {
+  if (window.session.destroyed) return;
+  window.session.ping((error, roundTripMs) => {
+    if (error === null) window.roundTripMs = Math.min(window.roundTripMs, roundTripMs);
+  });
+}
+
+/** The windows of this process. */
+export const receiveWindows = new ReceiveWindows();
