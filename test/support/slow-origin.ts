@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -12,22 +13,25 @@ export class SlowOrigin {
   /** A kubeconfig whose user may do nothing at all, which an identity proxy is content with. */
   readonly kubeconfig: string;
   readonly #server: Server;
+  readonly #unread: ReadonlySet<IncomingMessage>;
 
-  private constructor(server: Server, kubeconfig: string) {
+  private constructor(server: Server, unread: ReadonlySet<IncomingMessage>, kubeconfig: string) {
     this.#server = server;
+    this.#unread = unread;
     this.kubeconfig = kubeconfig;
   }
 
   /**
-   * Reads nothing of bodies that go to /unread, and answers whatever else with how many bytes it has got.
+   * Reads nothing of bodies that go to /unread until {@link SlowOrigin.readOn}, and answers whatever else with how many bytes it has got.
    *
    * @param folder for the kubeconfig
    */
   static async start(folder: string): Promise<SlowOrigin> {
     const authority = await CertificateAuthority.create("fairlead test authority", 30);
     const { cert, key } = await authority.issue({ commonName: "slow origin", hosts: ["127.0.0.1"], days: 30 });
+    const unread = new Set<IncomingMessage>();
     const server = createServer({ cert, key }, async (incoming, response) => {
-      if (incoming.url === "/unread") return;
+      if (incoming.url === "/unread") return void unread.add(incoming);
       const bytes = (await text(incoming)).length;
       const isReview = incoming.url?.endsWith("/selfsubjectrulesreviews") ?? false;
       response.writeHead(isReview ? 201 : 200, { "Content-Type": "application/json" });
@@ -47,7 +51,12 @@ export class SlowOrigin {
     );
     const file = join(folder, "slow-origin.kubeconfig");
     await writeFile(file, kubeconfig.exportConfig(), { mode: 0o600 });
-    return new SlowOrigin(server, file);
+    return new SlowOrigin(server, unread, file);
+  }
+
+  /** Reads what it has left unread so far, and all that follows. */
+  readOn(): void {
+    for (const incoming of this.#unread) incoming.resume();
   }
 
   async stop(): Promise<void> {

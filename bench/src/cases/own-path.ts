@@ -1,4 +1,4 @@
-import { restingCounts, untilCountsAre } from "@fairlead/test/support/tunnel";
+import { countsOf, restingCounts, untilCountsAre } from "@fairlead/test/support/tunnel";
 import type { BenchContext, Row } from "../case.ts";
 import { warmUp } from "../measure/warm-up.ts";
 import type { Origin } from "../origin/origin.ts";
@@ -32,6 +32,11 @@ export async function withOwnPath<T>(
   } finally {
     await path.stop();
   }
+}
+
+/** Exchanges that the relay has under way now. */
+export async function exchangesOf({ tunnel }: FairleadPath): Promise<number> {
+  return (await countsOf(tunnel))["relay exchanges"] ?? Number.NaN;
 }
 
 /** Failures in words as a row has them; nothing if there are none. */

@@ -3,8 +3,9 @@ import type { BenchContext, Case, Figure, Row } from "../case.ts";
 import type { LoadResult } from "../load/load-job.ts";
 import { difference, forgetPeaks, memoryBy, memoryFigures, peakBy } from "../measure/memory-by-process.ts";
 import type { Origin } from "../origin/origin.ts";
+import { get } from "../path/answers.ts";
 import type { Path } from "../path/path.ts";
-import { failuresInWords, type OwnPath, withOwnPath } from "./own-path.ts";
+import { exchangesOf, failuresInWords, type OwnPath, withOwnPath } from "./own-path.ts";
 import { crowds, type OpenCrowd } from "./slow-crowds.ts";
 
 const GETS_PER_SECOND = 50;
@@ -15,6 +16,8 @@ const QUICK_BESIDE_SECONDS = 10;
 /** Windows and queues are full when so long, in milliseconds, no byte more was taken. */
 const STILL_MS = 2_000;
 const FILL_MS = 30_000;
+/** How long the peers have been gone when what is left of them is counted, in milliseconds. */
+const GONE_MS = 3_000;
 const KIB_PER_MIB = 1024;
 const BYTES_PER_MIB = 1024 * 1024;
 
@@ -68,6 +71,9 @@ async function measureBeside(
   ];
   const lost = crowd.failures;
   crowd.stop();
+  await sleep(GONE_MS);
+  figures.push({ name: "exchanges left when all have gone", unit: "", value: await exchangesOf(path) });
+  if (origin.name === "fast origin") await get(origin.endpoint, "/flow");
   const failed = Array.from({ length: alone.failures + beside.failures }, () => beside.firstFailure);
   const unrest = await untilAtRest();
   return { case: slowPeers.name, variant, path: path.name, figures, ...failuresInWords([...lost, ...failed, unrest]) };

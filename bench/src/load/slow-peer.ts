@@ -88,7 +88,7 @@ class Peer implements SlowPeer {
         peer.bytes += bytes;
         peer.onBytes?.(bytes);
       },
-      onAnswer: (_isGood, statusLine) => peer.#failed(`answered: ${statusLine}`),
+      onAnswer: (_isGood, head) => peer.#failed(`answered ${head.split("\r\n", 1)[0]}`),
       onLost: (reason) => peer.#failed(reason),
     });
     const peer = new Peer(connection);

@@ -16,7 +16,7 @@ export async function openWatch(endpoint: Endpoint, target: string): Promise<Ope
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const connection = await LoadConnection.open(endpoint, {
     onBody: () => resolve(),
-    onAnswer: (_isGood, statusLine) => reject(new Error(`the watch is over: ${statusLine}`)),
+    onAnswer: (_isGood, head) => reject(new Error(`the watch is over: ${head.split("\r\n", 1)[0]}`)),
     onLost: (reason) => reject(new Error(reason)),
   });
   const late = setTimeout(() => reject(new Error("no event in time")), FIRST_EVENT_MS);
