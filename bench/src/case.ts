@@ -1,4 +1,5 @@
 import type { LoadGenerator } from "./load/load-generator.ts";
+import type { MemorySample } from "./measure/memory-watch.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Origin } from "./origin/origin.ts";
 import type { Path } from "./path/path.ts";
@@ -6,7 +7,7 @@ import type { Path } from "./path/path.ts";
 /** One number that was measured. */
 export interface Figure {
   readonly name: string;
-  /** "ms", "us", "MiB", "MB/s", "1/s", or "" for a plain number. */
+  /** "ms", "us", "s", "MiB", "KiB", "KiB/min", "MB/s", "1/s", or "" for a plain number. */
   readonly unit: string;
   readonly value: number;
   /** The process it belongs to; figures of one name that differ in it alone are shown together. */
@@ -24,6 +25,8 @@ export interface Row {
   readonly figures: readonly Figure[];
   /** The main figure in relation to the same figure of the path "direct", where that makes sense. */
   readonly ratioToDirect?: number;
+  /** The memory of each process over time; a case that has it is plotted by that. */
+  readonly memory?: Readonly<Record<string, readonly MemorySample[]>>;
   /** What went wrong meanwhile: how often, and the first time in words. */
   readonly failures?: { readonly count: number; readonly first: string };
 }

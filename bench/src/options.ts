@@ -12,6 +12,8 @@ export interface BenchOptions {
   readonly runs: number;
   /** How long the fixed-rate case takes for each path, in seconds. */
   readonly seconds: number;
+  /** How long the soak case takes, without its warm-up, in seconds. */
+  readonly soakSeconds: number;
   /** How long each measurement takes, in seconds. */
   readonly roundSeconds: number;
   /** How often each measurement is made in one run. */
@@ -47,7 +49,11 @@ export function readOptions(args: readonly string[], caseNames: readonly string[
     .option("--runs <n>", "how often everything is done; figures are medians over that", count, 1)
     .option("--rounds <n>", "how often each measurement is made in one run (default: 3, quick: 1)", count)
     .option("--round-seconds <n>", "how long each measurement takes (default: 3, quick: 1)", positive)
-    .option("--seconds <n>", "how long the case fixed-rate takes for each path (default: 60, quick: 3)", positive)
+    .option(
+      "--seconds <n>",
+      "how long fixed-rate takes for each path (default: 60, quick: 3), and soak (default: 600)",
+      positive,
+    )
     .option("--profile <dir>", "write a CPU profile of each process of ours there; it slows all down")
     .option("--output <dir>", "where table.md, results.json and the plots go", ".cache/bench")
     .option("--page", "only write docs/reference/performance.md from the results in --output", false)
@@ -60,6 +66,7 @@ export function readOptions(args: readonly string[], caseNames: readonly string[
     rounds: given.rounds ?? (short ? 1 : 3),
     roundSeconds: given.roundSeconds ?? (short ? 1 : 3),
     seconds: given.seconds ?? (short ? 3 : 60),
+    soakSeconds: given.seconds ?? 600,
   };
 }
 

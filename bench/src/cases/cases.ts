@@ -3,8 +3,21 @@ import { bulk } from "./bulk.ts";
 import { fixedRate } from "./fixed-rate.ts";
 import { getsUnderBulk } from "./gets-under-bulk.ts";
 import { kubectlGet } from "./kubectl-get.ts";
+import { longLists } from "./long-lists.ts";
+import { slowPeers } from "./slow-peers.ts";
 import { smallGet } from "./small-get.ts";
+import { soak } from "./soak.ts";
 import { wan } from "./wan.ts";
 
 /** All cases, in the order in which they run. */
-export const cases: readonly Case[] = [smallGet, bulk, getsUnderBulk, fixedRate, kubectlGet, wan];
+export const cases: readonly Case[] = [
+  smallGet,
+  bulk,
+  getsUnderBulk,
+  fixedRate,
+  kubectlGet,
+  wan,
+  slowPeers,
+  longLists,
+  soak,
+];

@@ -9,6 +9,8 @@ import { failuresOf } from "./figures.ts";
 const PER_SECOND = 10;
 const NAMESPACE = "bench";
 const OBJECTS = 50;
+/** What lists them all, about 60 KiB. */
+export const LIST_TARGET = `/api/v1/namespaces/${NAMESPACE}/configmaps?limit=500`;
 const TEXT_BYTES = 700;
 /** The time of each path is cut into slices, so that all paths meet what the machine does meanwhile. */
 const SLICE_SECONDS = 10;
@@ -34,7 +36,7 @@ async function measureAll(context: BenchContext, origin: Origin): Promise<Row[]>
     context.load.run({
       kind: "open loop",
       endpoint,
-      target: `/api/v1/namespaces/${NAMESPACE}/configmaps?limit=500`,
+      target: LIST_TARGET,
       perSecond: PER_SECOND,
       warmUpMs: 200,
       measureMs: (seconds / slices) * 1_000,
@@ -58,7 +60,7 @@ function figuresOf(results: readonly LoadResult[]) {
 }
 
 /** Makes what is listed, once: a later run finds it there. */
-async function createObjects({ adminKubeconfig }: Origin): Promise<void> {
+export async function createObjects({ adminKubeconfig }: Origin): Promise<void> {
   if (adminKubeconfig === undefined) throw new Error("this case needs an administrator of the cluster");
   const admin = new KubeConfig();
   admin.loadFromFile(adminKubeconfig);

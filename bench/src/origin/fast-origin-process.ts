@@ -8,6 +8,8 @@ import { MessageReader } from "../load/message-reader.ts";
  *   GET /bulk?bytes=N       N bytes
  *   GET /received           how many bytes of bodies have come, and when that was so
  *   POST /upload            counts, and answers when all has come
+ *   POST /trickle           the same, but reads 1 byte a second
+ *   GET /flow               lets all that trickles flow
  *   POST .../selfsubjectrulesreviews   "no rights", which is what an identity proxy wants to hear
  *   GET anything else       a ConfigMap of about 1 KiB
  */
@@ -16,6 +18,7 @@ const BULK_CHUNK = Buffer.alloc(256 * 1024, "x");
 const SMALL_TEXT_BYTES = 850;
 
 let receivedBytes = 0;
+const trickling = new Map<TLSSocket, NodeJS.Timeout>();
 
 function answer(status: string, body: object): Buffer {
   const json = JSON.stringify(body);
@@ -41,6 +44,7 @@ function serve(socket: TLSSocket): void {
   const reader = new MessageReader("request", {
     onHead: (text) => {
       head = text;
+      if (text.startsWith("POST /trickle")) trickle(socket);
     },
     onBody: (bytes) => {
       receivedBytes += bytes;
@@ -50,11 +54,31 @@ function serve(socket: TLSSocket): void {
   socket.on("data", (bytes: Buffer) => reader.feed(bytes)).on("error", () => socket.destroy());
 }
 
+/** Reads from now on 1 byte a second, until it is let flow. */
+function trickle(socket: TLSSocket): void {
+  socket.pause();
+  trickling.set(
+    socket,
+    setInterval(() => socket.read(1), 1_000), // it is told as "data" too
+  );
+}
+
+function letAllFlow(): void {
+  for (const [socket, timer] of trickling) {
+    clearInterval(timer);
+    socket.resume();
+  }
+  trickling.clear();
+}
+
 function respond(socket: TLSSocket, head: string): void {
   if (head.startsWith("GET /bulk")) {
     sendBulk(socket, Number(/bytes=(\d+)/.exec(head)?.[1] ?? 0));
   } else if (head.startsWith("GET /received")) {
     socket.write(answer("200 OK", { bytes: receivedBytes, atMs: performance.now() }));
+  } else if (head.startsWith("GET /flow")) {
+    letAllFlow();
+    socket.write(smallAnswer);
   } else if (head.startsWith("POST /upload")) {
     socket.write(answer("200 OK", { bytes: receivedBytes }));
   } else if (head.startsWith("POST ") && head.includes("selfsubjectrulesreviews")) {

@@ -21,7 +21,8 @@ export async function untilAnswers(name: string, endpoint: Endpoint, target: str
   });
 }
 
-async function get(endpoint: Endpoint, target: string): Promise<void> {
+/** A GET on a connection of its own. @throws Error if it is not answered by 200 */
+export async function get(endpoint: Endpoint, target: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const connection = await LoadConnection.open(endpoint, {
     onAnswer: (isGood, statusLine) => (isGood ? resolve() : reject(new Error(statusLine))),

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Case, Row } from "../case.ts";
+import { memoryPlotOf } from "./line-plot.ts";
 import type { Machine } from "./machine.ts";
 import { mergeRuns } from "./merge-runs.ts";
 import { plotOf } from "./plot.ts";
@@ -39,7 +40,12 @@ export async function writePlots({ cases, runs }: Results, dir: string): Promise
   await mkdir(dir, { recursive: true });
   const rows = mergeRuns(runs);
   const plotted = cases.filter(({ name }) => rows.some((row) => row.case === name));
-  for (const one of plotted) await writeFile(join(dir, `${one.name}.svg`), plotOf(one, rows));
+  const lastRun = runs.at(-1) ?? [];
+  const hasMemory = new Set(lastRun.filter(({ memory }) => memory !== undefined).map((row) => row.case));
+  for (const one of plotted) {
+    const plot = hasMemory.has(one.name) ? memoryPlotOf(one, lastRun) : plotOf(one, rows);
+    await writeFile(join(dir, `${one.name}.svg`), plot);
+  }
   return plotted.map(({ name }) => name);
 }
 

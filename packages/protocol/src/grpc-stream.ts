@@ -71,11 +71,13 @@ export abstract class GrpcStream implements MessageStream {
   pause(): void {
     this.#paused = true;
     this.#stream?.pause();
+    this.#expectCompletion();
   }
 
   resume(): void {
     this.#paused = false;
     this.#stream?.resume();
+    this.#expectCompletion();
   }
 
   /** Takes the http2 stream in, which may come after the owner's first words. */
@@ -121,9 +123,9 @@ export abstract class GrpcStream implements MessageStream {
     }
   }
 
-  /** A message that has begun holds memory: it has to be complete within a time. */
+  /** A message that has begun holds memory: it has to be complete within a time, unless it is we who do not read. */
   #expectCompletion(): void {
-    if (!this.#reader.incomplete) {
+    if (this.#paused || !this.#reader.incomplete) {
       clearTimeout(this.#completion);
       this.#completion = undefined;
     } else if (this.#completion) this.#completion.refresh();
