@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
 import { type ClientDuplexStream, Metadata, type StatusObject, status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { FairleadError } from "./errors.ts";
 import { ErrorCode, Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import { withGrpcPrefix } from "./grpc-framing.ts";
@@ -293,6 +293,44 @@ function announced(length: number): Buffer {
   prefix.writeUInt32BE(length, 1);
   return prefix;
 }
+
+describe("a message that has begun", () => {
+  const REAL = ["nextTick", "setImmediate", "queueMicrotask", "performance", "Date", "hrtime"] as const;
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: [...REAL] });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  /** A call that has brought a message and the beginning of another. */
+  async function begun() {
+    const { client, server } = await calls.openRaw();
+    const record = new StreamRecord();
+    server.start(record);
+    client.write(Buffer.concat([withGrpcPrefix(Buffer.from("one")), announced(50), Buffer.from("tw")]));
+    await record.messages.take();
+    return { server, record };
+  }
+
+  it("is waited for no longer than 10 s", async () => {
+    const { record } = await begun();
+    jest.advanceTimersByTime(9_999);
+    expect(record.closes.size).toBe(0);
+    jest.advanceTimersByTime(1);
+    expect(await record.closes.take()).toMatchObject({ code: ErrorCode.PROTOCOL_VIOLATION });
+  });
+
+  it("has time for as long as it is we who do not read: an upload to a cluster that stalls", async () => {
+    const { server, record } = await begun();
+    server.pause();
+    jest.advanceTimersByTime(600_000);
+    expect(record.closes.size).toBe(0);
+    server.resume();
+    jest.advanceTimersByTime(10_000);
+    expect(await record.closes.take()).toMatchObject({ code: ErrorCode.PROTOCOL_VIOLATION });
+  });
+});
 
 describe("a connection whose client cancels many calls", () => {
   it("is kept, and the call beside them: by nghttp2's own limit 1,000 resets would end it", async () => {
