@@ -30,8 +30,6 @@ export interface TunnelOptions {
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
   /** The relay's limits, by name, where they are not the defaults (docs/reference/relay-config.md). */
   limits?: Readonly<Record<string, number>>;
-  /** By which address agent and client proxy reach the relay, if not by its own: a delay stands there, say. */
-  reachRelayBy?(url: string, name: ProcessName): Promise<string>;
   /** More of the environment of each process, such as node's own options. */
   env?(name: ProcessName): Record<string, string>;
 }
@@ -50,7 +48,6 @@ export class Tunnel {
   /** Client proxies of others than the person that the tunnel is for. */
   readonly #othersProxies: TunnelProcess[] = [];
   #relayUrl = "";
-  readonly #reached: Partial<Record<ProcessName, string>> = {};
   #stopped = false;
 
   private constructor(options: TunnelOptions, authority: CertificateAuthority, issuer: RunningIssuer) {
@@ -58,9 +55,7 @@ export class Tunnel {
     this.#authority = authority;
     this.issuer = issuer;
     const socket = `unix:${this.file("identity-proxy.sock")}`;
-    const relay = (name: ProcessName) => {
-      return ["--relay", this.#reached[name] ?? this.#relayUrl, "--relay-ca", this.file("ca.crt")];
-    };
+    const relay = () => ["--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")];
     this.processes = {
       relay: this.#process("relay", "@fairlead/relay/main", () => ["--config", this.file("relay.yaml")]),
       "identity proxy": this.#process("identity proxy", "@fairlead/identity-proxy/main", () => [
@@ -68,11 +63,11 @@ export class Tunnel {
         ...["--kubeconfig", options.impersonatorKubeconfig],
       ]),
       agent: this.#process("agent", "@fairlead/agent/main", () => [
-        ...relay("agent"),
+        ...relay(),
         ...["--token-file", this.file("agent-token"), "--identity-proxy", socket],
       ]),
       "client proxy": this.#process("client proxy", "@fairlead/cli/main", () => [
-        ...["proxy", options.cluster, ...relay("client proxy"), "--token-file", this.tokenFile(options.person)],
+        ...["proxy", options.cluster, ...relay(), "--token-file", this.tokenFile(options.person)],
         ...["--file", this.kubeconfig, "--output", "json"],
       ]),
     };
@@ -184,11 +179,8 @@ export class Tunnel {
     const created = JSON.parse(await this.cli(ADMINISTRATOR, "clusters", "create", cluster, "--output", "json"));
     await writeFile(this.file("agent-token"), created.agentToken, { mode: 0o600 });
     await this.cli(ADMINISTRATOR, "rules", "create", "everybody", "--user", person.email, "--cluster", cluster);
-    for (const name of ["agent", "client proxy"] as const) {
-      const reached = await this.#options.reachRelayBy?.(this.#relayUrl, name);
-      if (reached !== undefined) this.#reached[name] = reached;
-      await this.startProcess(name);
-    }
+    await this.startProcess("agent");
+    await this.startProcess("client proxy");
   }
 
   async #writeConfiguration(people: readonly DemoPerson[]): Promise<void> {

@@ -7,7 +7,6 @@ import { longLists } from "./long-lists.ts";
 import { slowPeers } from "./slow-peers.ts";
 import { smallGet } from "./small-get.ts";
 import { soak } from "./soak.ts";
-import { wan } from "./wan.ts";
 
 /** All cases, in the order in which they run. */
 export const cases: readonly Case[] = [
@@ -16,7 +15,6 @@ export const cases: readonly Case[] = [
   getsUnderBulk,
   fixedRate,
   kubectlGet,
-  wan,
   slowPeers,
   longLists,
   soak,
