@@ -4,6 +4,7 @@ import { fixedRate } from "./fixed-rate.ts";
 import { getsUnderBulk } from "./gets-under-bulk.ts";
 import { kubectlGet } from "./kubectl-get.ts";
 import { smallGet } from "./small-get.ts";
+import { wan } from "./wan.ts";
 
 /** All cases, in the order in which they run. */
-export const cases: readonly Case[] = [smallGet, bulk, getsUnderBulk, fixedRate, kubectlGet];
+export const cases: readonly Case[] = [smallGet, bulk, getsUnderBulk, fixedRate, kubectlGet, wan];
