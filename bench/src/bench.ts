@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BenchContext, Case, Row } from "./case.ts";
 import { LoadGenerator } from "./load/load-generator.ts";
+import { StallRecord } from "./measure/stall-record.ts";
 import { warmUp } from "./measure/warm-up.ts";
 import type { BenchOptions } from "./options.ts";
 import { startFastOrigin } from "./origin/fast-origin.ts";
@@ -19,6 +20,7 @@ export class Bench implements BenchContext, PathsContext {
   readonly tell: (sentence: string) => void;
   /** The paths that were asked for and could not be had, by name, with the reason. */
   readonly missing = new Map<string, string>();
+  readonly stalls = new StallRecord();
   /** The measurements in doubt so far. */
   readonly disturbances: string[] = [];
   readonly disturbed = (sentence: string): void => {
@@ -51,7 +53,11 @@ export class Bench implements BenchContext, PathsContext {
       this.runs.push(rows);
       for (const one of cases) {
         this.tell(`run ${run} of ${this.options.runs}: ${one.title}`);
+        await this.#noteStalls(); // what was before does not count
+        this.stalls.clear();
         rows.push(...(await one.run(this)));
+        await this.#noteStalls();
+        rows.push(...this.stalls.rows(one.name));
         await onCase();
       }
     }
@@ -80,6 +86,10 @@ export class Bench implements BenchContext, PathsContext {
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
+  }
+
+  async #noteStalls(): Promise<void> {
+    for (const path of (await settledValues(this.#paths.values())).flat()) await this.stalls.note(path);
   }
 
   async #stop(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { LoadGenerator } from "./load/load-generator.ts";
 import type { MemorySample } from "./measure/memory-watch.ts";
+import type { StallRecord } from "./measure/stall-record.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Origin } from "./origin/origin.ts";
 import type { Path } from "./path/path.ts";
@@ -41,8 +42,12 @@ export interface BenchContext {
   fastOrigin(): Promise<Origin>;
   /** All paths to an origin that are asked for; "direct" is the first. */
   paths(origin: Origin): Promise<readonly Path[]>;
+  /** Paths of a case's own must be noted here before they are stopped; those of {@link paths} are by themselves. */
+  readonly stalls: StallRecord;
   /** Tells the person what goes on. */
   readonly tell: (sentence: string) => void;
+  /** Tells that a path which was asked for cannot be had. */
+  miss(name: string, reason: string): void;
   /** Tells that a figure is in doubt, because something else was at work on this machine. */
   readonly disturbed: (sentence: string) => void;
 }

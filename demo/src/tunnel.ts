@@ -30,6 +30,12 @@ export interface TunnelOptions {
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
   /** The relay's limits, by name, where they are not the defaults (docs/reference/relay-config.md). */
   limits?: Readonly<Record<string, number>>;
+  /**
+   * Lets a process reach the relay by another address, such as one behind a slow network; by the relay's own otherwise.
+   *
+   * @param url the relay's own
+   */
+  relayUrlFor?(name: "client proxy" | "agent", url: string): Promise<string>;
   /** More of the environment of each process, such as node's own options. */
   env?(name: ProcessName): Record<string, string>;
 }
@@ -48,6 +54,7 @@ export class Tunnel {
   /** Client proxies of others than the person that the tunnel is for. */
   readonly #othersProxies: TunnelProcess[] = [];
   #relayUrl = "";
+  readonly #relayUrls = { "client proxy": "", agent: "" };
   #stopped = false;
 
   private constructor(options: TunnelOptions, authority: CertificateAuthority, issuer: RunningIssuer) {
@@ -55,7 +62,9 @@ export class Tunnel {
     this.#authority = authority;
     this.issuer = issuer;
     const socket = `unix:${this.file("identity-proxy.sock")}`;
-    const relay = () => ["--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")];
+    const relay = (from: "client proxy" | "agent") => [
+      ...["--relay", this.#relayUrls[from], "--relay-ca", this.file("ca.crt")],
+    ];
     this.processes = {
       relay: this.#process("relay", "@fairlead/relay/main", () => ["--config", this.file("relay.yaml")]),
       "identity proxy": this.#process("identity proxy", "@fairlead/identity-proxy/main", () => [
@@ -63,11 +72,11 @@ export class Tunnel {
         ...["--kubeconfig", options.impersonatorKubeconfig],
       ]),
       agent: this.#process("agent", "@fairlead/agent/main", () => [
-        ...relay(),
+        ...relay("agent"),
         ...["--token-file", this.file("agent-token"), "--identity-proxy", socket],
       ]),
       "client proxy": this.#process("client proxy", "@fairlead/cli/main", () => [
-        ...["proxy", options.cluster, ...relay(), "--token-file", this.tokenFile(options.person)],
+        ...["proxy", options.cluster, ...relay("client proxy"), "--token-file", this.tokenFile(options.person)],
         ...["--file", this.kubeconfig, "--output", "json"],
       ]),
     };
@@ -175,6 +184,9 @@ export class Tunnel {
     const { cluster, person } = this.#options;
     const [relay] = await Promise.all([this.startProcess("relay"), this.startProcess("identity proxy")]);
     this.#relayUrl = String(relay.url);
+    for (const from of ["client proxy", "agent"] as const) {
+      this.#relayUrls[from] = (await this.#options.relayUrlFor?.(from, this.#relayUrl)) ?? this.#relayUrl;
+    }
     await this.#writeRelayConfig(new URL(this.#relayUrl).host); // the same port when it is started again
     const created = JSON.parse(await this.cli(ADMINISTRATOR, "clusters", "create", cluster, "--output", "json"));
     await writeFile(this.file("agent-token"), created.agentToken, { mode: 0o600 });

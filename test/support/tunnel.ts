@@ -41,8 +41,9 @@ export async function countsOf(tunnel: Tunnel): Promise<Record<string, number>> 
   const counts: Record<string, number> = {};
   for (const [process, url] of Object.entries(tunnel.privateUrls)) {
     const text = await (await fetch(`${url}/metrics`)).text();
-    for (const [, name, value] of text.matchAll(/^fairlead_(\w+) (\d+)$/gm))
-      counts[`${process} ${name}`] = Number(value);
+    for (const [, name = "", value] of text.matchAll(/^fairlead_(\w+) (\d+)$/gm)) {
+      if (!name.startsWith("event_loop")) counts[`${process} ${name}`] = Number(value); // a time is no count
+    }
   }
   return counts;
 }

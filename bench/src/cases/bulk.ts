@@ -12,7 +12,7 @@ const WARM_UP_MS = 700;
 const DOWNLOAD_TARGET = `/bulk?bytes=${256 * MIB}`;
 const UPLOAD_BYTES = 256 * MIB;
 
-type Direction = "download" | "upload";
+export type Direction = "download" | "upload";
 
 /** Downloads and uploads, as fast as they go. */
 export const bulk: Case = {
@@ -32,15 +32,21 @@ export const bulk: Case = {
   },
 };
 
-/** The load of a bulk transfer. @param measureMs how long it is measured, in milliseconds */
+/**
+ * The load of a bulk transfer.
+ *
+ * @param measureMs how long it is measured, in milliseconds
+ * @param warmUpMs how long it runs before that, in milliseconds
+ */
 export function bulkJob(
   direction: Direction,
   origin: Origin,
   { endpoint }: Path,
   connections: number,
   measureMs: number,
+  warmUpMs = WARM_UP_MS,
 ): LoadJob {
-  const timed = { endpoint, connections, warmUpMs: WARM_UP_MS, measureMs };
+  const timed = { endpoint, connections, warmUpMs, measureMs };
   if (direction === "download") return { kind: "download", target: DOWNLOAD_TARGET, ...timed };
   return { kind: "upload", target: "/upload", bodyBytes: UPLOAD_BYTES, origin: origin.endpoint, ...timed };
 }
@@ -59,7 +65,7 @@ async function measureAt(context: BenchContext, direction: Direction, streams: n
     case: bulk.name,
     variant,
     path: path.name,
-    figures: figuresOf(results),
+    figures: bulkFiguresOf(results),
     ratioToDirect: medianOf(results, mbPerSecond) / medianOf(straight, mbPerSecond),
     ...failuresOf(results),
   }));
@@ -69,7 +75,8 @@ async function measureAt(context: BenchContext, direction: Direction, streams: n
 export const mbPerSecond = ({ bytes, seconds }: Pick<MeasuredLoad, "bytes" | "seconds">): number =>
   bytes / seconds / 1e6;
 
-function figuresOf(results: readonly MeasuredLoad[]): Figure[] {
+/** What was measured in all rounds of a bulk transfer. */
+export function bulkFiguresOf(results: readonly MeasuredLoad[]): Figure[] {
   const cpu = perProcess(results, ({ cpuUs, bytes }, process) => (cpuUs[process] ?? 0) / (bytes / 1e6));
   const peaks = perProcess(results, ({ peakMib }, process) => peakMib[process] ?? Number.NaN);
   return [

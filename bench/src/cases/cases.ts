@@ -7,12 +7,14 @@ import { longLists } from "./long-lists.ts";
 import { slowPeers } from "./slow-peers.ts";
 import { smallGet } from "./small-get.ts";
 import { soak } from "./soak.ts";
+import { wan } from "./wan.ts";
 
 /** All cases, in the order in which they run. */
 export const cases: readonly Case[] = [
   smallGet,
   bulk,
   getsUnderBulk,
+  wan,
   fixedRate,
   kubectlGet,
   slowPeers,

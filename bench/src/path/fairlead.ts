@@ -53,6 +53,7 @@ export async function startFairlead(
     endpoint: endpointOfKubeconfig(tunnel.kubeconfig),
     kubeconfig: tunnel.kubeconfig,
     processes: Object.fromEntries(pids),
+    privateUrls: () => tunnel.privateUrls,
     stop: () => tunnel.stop(),
   };
 }

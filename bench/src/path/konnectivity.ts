@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { freePorts } from "@fairlead/test/support/free-port";
 import type { Origin } from "../origin/origin.ts";
+import { type Detour, straight } from "./detour.ts";
 import { writeLinkCertificates } from "./link-certificates.ts";
 import type { Path } from "./path.ts";
 import { startTcpPeer } from "./tcp-peer.ts";
@@ -10,8 +11,14 @@ import { startTcpPeer } from "./tcp-peer.ts";
  * on a Unix socket in front, as kube-apiserver uses it.
  *
  * @param programs the folder with the programs `server` and `agent`
+ * @param link from agent to server
  */
-export async function startKonnectivity(origin: Origin, programs: string, folder: string): Promise<Path> {
+export async function startKonnectivity(
+  origin: Origin,
+  programs: string,
+  folder: string,
+  link: Detour = straight,
+): Promise<Path> {
   const [agentPort = 0, ...others] = await freePorts(5);
   const [adminPort, healthPort, agentAdminPort, agentHealthPort] = others;
   const { ca, server, client } = await writeLinkCertificates(folder);
@@ -23,7 +30,7 @@ export async function startKonnectivity(origin: Origin, programs: string, folder
     ...[`--admin-port=${adminPort}`, "--health-bind-address=127.0.0.1", `--health-port=${healthPort}`],
   ];
   const agentFlags = [
-    ...["--proxy-server-host=127.0.0.1", `--proxy-server-port=${agentPort}`, "--v=0"],
+    ...["--proxy-server-host=127.0.0.1", `--proxy-server-port=${await link(agentPort)}`, "--v=0"],
     ...[`--agent-cert=${client.cert}`, `--agent-key=${client.key}`, `--ca-cert=${ca}`],
     ...[`--admin-server-port=${agentAdminPort}`, "--health-server-host=127.0.0.1"],
     ...[`--health-server-port=${agentHealthPort}`, "--sync-interval=200ms"],

@@ -9,5 +9,7 @@ export interface Path {
   readonly kubeconfig: string | undefined;
   /** Pid by name of the processes that the path consists of, without the origin's. */
   readonly processes: Readonly<Record<string, number>>;
+  /** Where the path's processes that are ours tell their metrics, by name as it is now; undefined for other paths. */
+  privateUrls?(): Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { freePorts } from "@fairlead/test/support/free-port";
 import type { Origin } from "../origin/origin.ts";
+import { type Detour, straight } from "./detour.ts";
 import { writeLinkCertificates } from "./link-certificates.ts";
 import type { Path } from "./path.ts";
 import { startTcpPeer } from "./tcp-peer.ts";
@@ -12,8 +13,8 @@ import { startTcpPeer } from "./tcp-peer.ts";
 const SOURCE = fileURLToPath(new URL("../../peers/remotedialer", import.meta.url));
 const CACHE = process.env.FAIRLEAD_CACHE ?? fileURLToPath(new URL("../../../.cache", import.meta.url));
 
-/** remotedialer (rancher/remotedialer): connections in one WebSocket over TLS, by our own small program around it. */
-export async function startRemotedialer(origin: Origin, folder: string): Promise<Path> {
+/** remotedialer (rancher/remotedialer): connections in one WebSocket over TLS, by our own small program around it. @param link from client to server */
+export async function startRemotedialer(origin: Origin, folder: string, link: Detour = straight): Promise<Path> {
   const program = await buildRemotedialer();
   const [listen = 0, front = 0] = await freePorts(2);
   const { ca, server } = await writeLinkCertificates(folder);
@@ -27,7 +28,10 @@ export async function startRemotedialer(origin: Origin, folder: string): Promise
     front: { port: front },
     programs: {
       "remotedialer server": { file: program, args: ["server", ...serverFlags] },
-      "remotedialer client": { file: program, args: ["client", "--server", `127.0.0.1:${listen}`, "--ca", ca] },
+      "remotedialer client": {
+        file: program,
+        args: ["client", "--server", `127.0.0.1:${await link(listen)}`, "--ca", ca],
+      },
     },
   });
 }

@@ -2,17 +2,20 @@ import { mkdtemp } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { BenchOptions } from "../options.ts";
 import type { Origin } from "../origin/origin.ts";
+import type { Wan } from "../wan/wan.ts";
 import { startChisel } from "./chisel.ts";
+import type { Detour } from "./detour.ts";
 import { direct } from "./direct.ts";
 import { startFairlead } from "./fairlead.ts";
 import { startFrp } from "./frp.ts";
 import { startKonnectivity } from "./konnectivity.ts";
 import { startKubectlProxy } from "./kubectl-proxy.ts";
+import { frontOverWan, halfDetour, originOverWan, relayOverWan } from "./over-wan.ts";
 import type { Path } from "./path.ts";
 import { startRemotedialer } from "./remotedialer.ts";
 
-/** @param folder of the path's own */
-type Start = (origin: Origin, folder: string) => Promise<Path>;
+/** @param folder of the path's own @param wan what its links lead over; undefined for none */
+type Start = (origin: Origin, folder: string, wan: Wan | undefined) => Promise<Path>;
 
 /** What the start of paths needs of the bench. */
 export interface PathsContext {
@@ -25,29 +28,52 @@ export interface PathsContext {
 
 /** What beside direct can be measured: the peers that need a program only where it was given. */
 function starters({ options, folder }: PathsContext): ReadonlyMap<string, Start> {
-  const { chisel, frp, konnectivity } = options.peer;
+  const { profile: profileDir } = options;
   const all: [string, Start | undefined][] = [
-    ["fairlead", (origin) => startFairlead(origin, { folder, profileDir: options.profile })],
-    ["kubectl proxy", startKubectlProxy],
-    ["remotedialer", startRemotedialer],
-    ["chisel", chisel === undefined ? undefined : (origin, own) => startChisel(origin, resolve(chisel), own)],
-    ["frp", frp === undefined ? undefined : (origin, own) => startFrp(origin, resolve(frp), own)],
     [
-      "konnectivity",
-      konnectivity === undefined ? undefined : (origin, own) => startKonnectivity(origin, resolve(konnectivity), own),
+      "fairlead",
+      (origin, _own, wan) => startFairlead(origin, { folder, profileDir }, wan === undefined ? {} : relayOverWan(wan)),
     ],
+    [
+      "kubectl proxy",
+      async (origin, own, wan) =>
+        startKubectlProxy(wan === undefined ? origin : await originOverWan(origin, wan, own), own),
+    ],
+    ["remotedialer", ofTwoLinks(startRemotedialer)],
+    ["chisel", ofGiven(startChisel, options.peer.chisel)],
+    ["frp", ofGiven(startFrp, options.peer.frp)],
+    ["konnectivity", ofGiven(startKonnectivity, options.peer.konnectivity)],
   ];
   return new Map(all.flatMap(([name, start]) => (start ? [[name, start]] : [])));
 }
 
-/** Starts all paths to an origin that are asked for. What cannot be had is told, loudly, and left out. */
-export async function startPaths(origin: Origin, context: PathsContext): Promise<readonly Path[]> {
-  const paths: Path[] = [direct(origin)];
+/** A tunnel with a link of its own and a front. */
+function ofTwoLinks(start: (origin: Origin, folder: string, link?: Detour) => Promise<Path>): Start {
+  return async (origin, folder, wan) =>
+    wan === undefined ? start(origin, folder) : frontOverWan(await start(origin, folder, halfDetour(wan)), wan);
+}
+
+/** The same, whose programs have to be given. */
+function ofGiven(
+  start: (origin: Origin, programs: string, folder: string, link?: Detour) => Promise<Path>,
+  programs: string | undefined,
+): Start | undefined {
+  if (programs === undefined) return undefined;
+  return ofTwoLinks((origin, folder, link) => start(origin, resolve(programs), folder, link));
+}
+
+/**
+ * Starts all paths to an origin that are asked for. What cannot be had is told, loudly, and left out.
+ *
+ * @param wan what all links lead over; direct's too
+ */
+export async function startPaths(origin: Origin, context: PathsContext, wan?: Wan): Promise<readonly Path[]> {
+  const paths: Path[] = [direct(wan === undefined ? origin : await originOverWan(origin, wan, context.folder))];
   for (const [name, start] of starters(context)) {
     if (!isWanted(name, context.options)) continue;
     context.tell(`starting ${name} to the ${origin.name}`);
     try {
-      paths.push(await start(origin, await mkdtemp(join(context.folder, "path-"))));
+      paths.push(await start(origin, await mkdtemp(join(context.folder, "path-")), wan));
     } catch (error) {
       if (name === "fairlead") throw error;
       context.miss(name, error instanceof Error ? error.message : String(error));

@@ -52,9 +52,18 @@ function start(program: string, command: Command, folder: string) {
   return { program, child, log, exited: exitOf(child).catch(() => undefined) };
 }
 
-/** The person's own kubeconfig with another port. The certificate is for the address, whatever the port. */
-async function kubeconfigAt(port: number, { kubeconfig, endpoint }: Origin, folder: string): Promise<string> {
-  const file = join(folder, "kubeconfig");
+/**
+ * Writes the person's own kubeconfig with another port. The certificate is for the address, whatever the port.
+ *
+ * @returns the file, `name` in the folder
+ */
+export async function kubeconfigAt(
+  port: number,
+  { kubeconfig, endpoint }: Origin,
+  folder: string,
+  name = "kubeconfig",
+): Promise<string> {
+  const file = join(folder, name);
   const text = await readFile(kubeconfig, "utf8");
   const moved = text.replace(`https://${endpoint.host}:${endpoint.port}`, `https://${endpoint.host}:${port}`);
   await writeFile(file, moved, { mode: 0o600 });

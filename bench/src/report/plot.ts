@@ -18,7 +18,7 @@ const GAP_PX = 24;
 
 /** The main figure of a case as bars, a group for each variant, a colour for each path. @returns an SVG */
 export function plotOf({ name, plotted }: Pick<Case, "name" | "plotted">, rows: readonly Row[]): string {
-  const own = rows.filter((row) => row.case === name);
+  const own = rows.filter((row) => row.case === name && plottedValue(row, plotted) !== undefined);
   const variants = [...new Set(own.map(({ variant }) => variant))];
   const paths = [...new Set(own.map(({ path }) => path))];
   const height = FRAME_PX + variants.length * (paths.length * BAR_PX + GAP_PX);
@@ -47,8 +47,11 @@ export function plotOf({ name, plotted }: Pick<Case, "name" | "plotted">, rows: 
 
 function figureOf(rows: readonly Row[], variant: string, path: string, figure: string): number | undefined {
   const row = rows.find((one) => one.variant === variant && one.path === path);
-  if (figure === RATIO) return row?.ratioToDirect;
-  return row?.figures.find(({ name }) => name === figure)?.value;
+  return row && plottedValue(row, figure);
+}
+
+function plottedValue({ figures, ratioToDirect }: Row, figure: string): number | undefined {
+  return figure === RATIO ? ratioToDirect : figures.find(({ name }) => name === figure)?.value;
 }
 
 function titleOf(name: string, figure: string, rows: readonly Row[]): string {

@@ -105,6 +105,17 @@ describe("the private port", () => {
     }
   });
 
+  it("tells the longest stall of the event loop to Prometheus, in milliseconds", async () => {
+    await get("/metrics");
+    await new Promise((resolve) => setTimeout(resolve, 50)); // from one sample on
+    const untilMs = performance.now() + 200;
+    while (performance.now() < untilMs);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const [, stallMs] =
+      /^fairlead_event_loop_stall_max_milliseconds ([\d.]+)$/m.exec((await get("/metrics")).text) ?? [];
+    expect(Number(stallMs)).toBeGreaterThan(170);
+  });
+
   it("names its paths for any other", async () => {
     expect(await get("/")).toMatchObject({ status: 404, text: "paths: /healthz /readyz /metrics\n" });
   });

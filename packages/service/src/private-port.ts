@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import { Counter, Gauge, Registry } from "prom-client";
+import { EventLoopStall } from "./event-loop-stall.ts";
 
 /** What the private port tells about its process. */
 export interface Observed {
@@ -47,6 +48,7 @@ export async function openPrivatePort(listen: string, observed: Observed): Promi
 
 function metricsOf(observed: Observed): Registry {
   const registry = new Registry();
+  observeStalls(registry);
   for (const name of Object.keys(observed.counts())) {
     new Gauge({
       name: `fairlead_${name}`,
@@ -71,6 +73,19 @@ function metricsOf(observed: Observed): Registry {
     });
   }
   return registry;
+}
+
+/** Whoever reads it begins the next span: it is for one reader. */
+function observeStalls(registry: Registry): void {
+  const stall = new EventLoopStall();
+  new Gauge({
+    name: "fairlead_event_loop_stall_max_milliseconds",
+    help: "The longest time for which the event loop stood still since this was last read.",
+    registers: [registry],
+    collect() {
+      this.set(stall.takeLongestMs());
+    },
+  });
 }
 
 /** Splits `host:port`; IPv6 hosts stand in brackets. @throws Error if it is not of that form */
