@@ -89,6 +89,25 @@ describe("a connection's windows", () => {
     expect(session.own).toEqual([256 * KIB]);
   });
 
+  it("see that the way has become longer when it was quiet before, and not while bytes come", () => {
+    const moved = connected(0.4);
+    for (let i = 0; i < 5; i++) receive(2 * MIB, moved);
+    moved.roundTripMs = 50;
+    for (let i = 0; i < 5; i++) receive(2 * MIB, moved);
+    expect(moved.own).toEqual([256 * KIB]);
+    nowMs += 1_000;
+    for (let i = 0; i < 3; i++) receive(2 * MIB, moved);
+    expect(moved.own).toEqual([256, 512, 1024].map((kib) => kib * KIB));
+  });
+
+  it("take a slow answer to a ping on a short way for a process that was busy", () => {
+    const near = connected(0.4);
+    near.roundTripMs = 9;
+    nowMs += 1_000;
+    for (let i = 0; i < 5; i++) receive(20 * MIB, near);
+    expect(near.own).toEqual([256 * KIB]);
+  });
+
   it("shrink by half when a twelfth would do, and never under 256 KiB", () => {
     for (let i = 0; i < 3; i++) receive((session.own.at(-1) ?? 0) * 2);
     expect(session.own.at(-1)).toBe(2 * MIB);

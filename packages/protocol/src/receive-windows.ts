@@ -11,6 +11,10 @@ const MIN_WINDOW_BYTES = 16 * 1024;
 /** What part of a window has to come within a round trip for it to grow, and what part for it not to shrink. */
 const GROWS_FROM = 3 / 8;
 const SHRINKS_FROM = 1 / 12;
+/** A connection that was silent for so long, in milliseconds, has no queues: a ping then takes what the way takes. */
+const QUIET_MS = 250;
+/** A way that has become longer counts from this round trip on, in milliseconds; less is a process that was busy. */
+const FAR_MS = 10;
 /** How often a new connection is pinged at once: the first round trip is slow in a process that has just begun. */
 const FIRST_PINGS = 3;
 /** How often a connection is measured and its windows changed at most, in milliseconds. */
@@ -22,7 +26,7 @@ type Session = Http2Session & { setLocalWindowSize(bytes: number): void };
 /** The windows of one connection. */
 interface SessionWindow {
   readonly session: Session;
-  /** The shortest round trip so far, in milliseconds: longer ones have waited in queues. */
+  /** The shortest round trip, in milliseconds: longer ones have waited in queues. */
   roundTripMs: number;
   /** What the bandwidth-delay product has asked for, in bytes. */
   wanted: number;
@@ -30,6 +34,7 @@ interface SessionWindow {
   told: number;
   /** Bytes since the last look. */
   received: number;
+  receivedAtMs: number;
   lookedAtMs: number;
 }
 
@@ -50,10 +55,11 @@ export class ReceiveWindows {
   /** Takes in a new connection. */
   add(session: Session): void {
     const start = { wanted: FIRST_WINDOW_BYTES, told: FIRST_WINDOW_BYTES, received: 0, roundTripMs: INTERVAL_MS };
-    const window = { session, ...start, lookedAtMs: performance.now() };
+    const now = performance.now();
+    const window = { session, ...start, receivedAtMs: now, lookedAtMs: now };
     this.#sessions.set(session, window);
     session.setLocalWindowSize(FIRST_WINDOW_BYTES);
-    measureRoundTrip(window, FIRST_PINGS);
+    measureRoundTrip(window, false, FIRST_PINGS);
   }
 
   /** An exchange began on a lane. */
@@ -81,16 +87,19 @@ export class ReceiveWindows {
   received(session: Http2Session | undefined, bytes: number): void {
     const window = session && this.#sessions.get(session);
     if (window === undefined) return;
-    window.received += bytes;
-    if (window.received < MIN_WINDOW_BYTES) return;
     const now = performance.now();
+    const wasQuiet = now - window.receivedAtMs > QUIET_MS;
+    window.receivedAtMs = now;
+    window.received += bytes;
+    if (wasQuiet) measureRoundTrip(window, true);
+    if (window.received < MIN_WINDOW_BYTES) return;
     const elapsedMs = now - window.lookedAtMs;
     if (elapsedMs < INTERVAL_MS) return;
     const perRoundTrip = (window.received * window.roundTripMs) / elapsedMs;
     window.lookedAtMs = now;
     window.received = 0;
     this.#change(window, perRoundTrip);
-    measureRoundTrip(window);
+    measureRoundTrip(window, false);
   }
 
   /**
@@ -113,12 +122,14 @@ export class ReceiveWindows {
   }
 }
 
-function measureRoundTrip(window: SessionWindow, times = 1): void {
+/** @param quiet whether the ping meets no queue: then it may also say that the way has become longer */
+function measureRoundTrip(window: SessionWindow, quiet: boolean, times = 1): void {
   if (times === 0 || window.session.destroyed) return;
   window.session.ping((error, roundTripMs) => {
     if (error !== null) return;
-    window.roundTripMs = Math.min(window.roundTripMs, roundTripMs);
-    measureRoundTrip(window, times - 1);
+    const isLonger = quiet && roundTripMs > FAR_MS && roundTripMs > window.roundTripMs * 2;
+    if (isLonger || roundTripMs < window.roundTripMs) window.roundTripMs = roundTripMs;
+    measureRoundTrip(window, quiet, times - 1);
   });
 }
 
