@@ -8,6 +8,7 @@ import { slowPeers } from "./slow-peers.ts";
 import { smallGet } from "./small-get.ts";
 import { soak } from "./soak.ts";
 import { wan } from "./wan.ts";
+import { watches } from "./watches.ts";
 
 /** All cases, in the order in which they run. */
 export const cases: readonly Case[] = [
@@ -19,5 +20,6 @@ export const cases: readonly Case[] = [
   kubectlGet,
   slowPeers,
   longLists,
+  watches,
   soak,
 ];

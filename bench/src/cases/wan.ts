@@ -49,7 +49,7 @@ async function measureAll(scene: Scene): Promise<Row[]> {
   for (const path of paths) await warmUp(context.load, origin, path, quick ? 500 : 4_000);
   const rows: Row[] = [];
   for (const roundTripMs of quick ? [50] : [50, 100]) {
-    delay.setRoundTrip(roundTripMs);
+    await delay.setRoundTrip(roundTripMs);
     for (const direction of ["download", "upload"] as const) {
       for (const streams of quick ? [1] : [1, 4]) {
         rows.push(...(await measureBulk(scene, roundTripMs, direction, streams)));

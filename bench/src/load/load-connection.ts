@@ -8,6 +8,8 @@ const CONNECT_MS = 10_000;
 
 /** What a load does with a connection. */
 export interface ConnectionHandler {
+  /** An answer's head has come. */
+  onHead?(isGood: boolean, statusLine: string): void;
   /** Bytes of a body have come. */
   onBody?(bytes: number): void;
   /** An answer is complete. @param isGood whether its status was 200 or 201 @param statusLine with the status */
@@ -43,9 +45,10 @@ export class LoadConnection {
     const reader = new MessageReader("response", {
       onHead: (text) => {
         statusLine = text.slice(0, 64);
+        handler.onHead?.(isGood(statusLine), statusLine);
       },
       onBody: (bytes) => handler.onBody?.(bytes),
-      onEnd: () => handler.onAnswer(/^HTTP\/1.1 20[01]/.test(statusLine), statusLine),
+      onEnd: () => handler.onAnswer(isGood(statusLine), statusLine),
     });
     let reason = "the connection was closed";
     this.socket
@@ -57,6 +60,10 @@ export class LoadConnection {
         if (!this.#closed) handler.onLost(reason);
       });
   }
+}
+
+function isGood(statusLine: string): boolean {
+  return /^HTTP\/1.1 20[01]/.test(statusLine);
 }
 
 async function dial({ host, port, tls, connectThrough }: Endpoint): Promise<Socket> {

@@ -1,6 +1,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { answerQuestions } from "../asked-process.ts";
 import { DelayLine } from "./delay-line.ts";
-import type { WanCommand, WanTarget } from "./wan.ts";
+import type { WanQuestion, WanTarget } from "./wan.ts";
 
 /*
  * A wide-area network in user space: it listens on ports of loopback, each of which leads to a target, and holds what
@@ -24,9 +25,8 @@ function join(near: Socket, target: WanTarget, share: number): void {
   new DelayLine(far, near, delayMs);
 }
 
-process.on("message", (command: WanCommand) => {
-  if (command.tell === "round trip") roundTripMs = command.ms;
-  else openLine(command.target, command.share).then((port) => process.send?.({ id: command.id, port }));
+answerQuestions(async (question: WanQuestion) => {
+  if ("target" in question) return openLine(question.target, question.share);
+  roundTripMs = question.roundTripMs;
+  return 0;
 });
-process.on("disconnect", () => process.exit());
-process.send?.("ready");
