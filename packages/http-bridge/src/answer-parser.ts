@@ -101,8 +101,7 @@ export class AnswerParser {
 
   #readHead(bytes: Buffer): number | undefined {
     const end = bytes.indexOf("\r\n\r\n");
-    if (end < 0 ? bytes.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES)
-      throw new Error("the answer's head is over 1 MiB");
+    if (isOver(MAX_HEAD_BYTES, end, bytes, 4)) throw new Error("the answer's head is over 1 MiB");
     // What will never be a head is not waited for.
     if (end < 0 && !startsAlike(bytes, PROTOCOL)) throw new Error("the answer is not HTTP/1.1");
     if (end < 0) return undefined;
@@ -130,7 +129,7 @@ export class AnswerParser {
     if (encoding !== undefined && encoding.toLowerCase() !== "chunked") throw new Error(`transfer coding ${encoding}`);
     const bare = this.#method === "HEAD" || head.status === 204 || head.status === 304;
     this.#left = Number(length ?? 0);
-    if (bare || length === "0") this.#state = "over";
+    if (bare || (length !== undefined && this.#left === 0)) this.#state = "over";
     else if (length !== undefined) this.#state = "length";
     else this.#state = encoding === undefined ? "until close" : "chunk size";
     if (this.#state === "until close") this.#keepAlive = false;
@@ -151,9 +150,9 @@ export class AnswerParser {
 
   #readChunkSize(bytes: Buffer): number | undefined {
     const end = bytes.indexOf("\r\n");
-    if (end < 0 && bytes.length <= MAX_CHUNK_LINE_BYTES) return undefined;
-    const size =
-      end < 0 ? undefined : CHUNK_LINE.exec(bytes.toString("latin1", 0, Math.min(end, MAX_CHUNK_LINE_BYTES)))?.[1];
+    const isTooLong = isOver(MAX_CHUNK_LINE_BYTES, end, bytes, 2);
+    if (end < 0 && !isTooLong) return undefined;
+    const size = isTooLong ? undefined : CHUNK_LINE.exec(bytes.toString("latin1", 0, end))?.[1];
     if (size === undefined) throw new Error("a chunk's size cannot be read");
     this.#left = Number.parseInt(size, 16);
     this.#state = this.#left === 0 ? "trailers" : "chunk";
@@ -173,7 +172,7 @@ export class AnswerParser {
       return 2;
     }
     const end = bytes.indexOf("\r\n\r\n");
-    if (end < 0 ? bytes.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) throw new Error("the trailers are over 1 MiB");
+    if (isOver(MAX_HEAD_BYTES, end, bytes, 4)) throw new Error("the trailers are over 1 MiB");
     if (end < 0) return undefined;
     this.#over(asHeaders(bytes.toString("latin1", 0, end).split("\r\n")));
     return end + 4;
@@ -188,6 +187,17 @@ export class AnswerParser {
 const PROTOCOL = Buffer.from("HTTP/1.");
 const CR = 13;
 const LF = 10;
+
+/**
+ * Whether there are more than `limit` bytes before a border. One that is not there yet may have begun with the last
+ * bytes, so that an answer meets the same limit however it is cut.
+ *
+ * @param end where the border begins; negative if it is not there
+ * @param borderBytes its length
+ */
+function isOver(limit: number, end: number, bytes: Buffer, borderBytes: number): boolean {
+  return end < 0 ? bytes.length >= limit + borderBytes : end > limit;
+}
 
 function startsAlike(bytes: Buffer, expected: Buffer): boolean {
   const length = Math.min(bytes.length, expected.length);

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Bridge, type HeadInit, type OpenLane } from "./bridge-fixture.ts";
-import { settled, Wire, WireServer } from "./wire-fixture.ts";
+import { seeded, settled, Wire, WireServer } from "./wire-fixture.ts";
 
 /** What must never come to the origin as a request of its own: it would carry no impersonation headers. */
 const EVIL = "GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n";
@@ -512,13 +512,4 @@ function sendRandomly(lane: OpenLane, random: (end: number) => number): void {
     offset += EVIL.length;
   }
   if (random(3) > 0) lane.sendEnd(random(8) === 0 ? offset + 1 : offset, random(4) === 0 ? EVIL : "");
-}
-
-/** The same numbers in each run (a linear congruential generator). */
-function seeded(seed: number): (end: number) => number {
-  let state = seed;
-  return (end) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * end);
-  };
 }

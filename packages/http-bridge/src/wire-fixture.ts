@@ -126,3 +126,12 @@ export async function settled(read: () => number): Promise<number> {
   }
   return last;
 }
+
+/** Whole numbers from 0 to below `end`, the same in each run (a linear congruential generator). */
+export function seeded(seed: number): (end: number) => number {
+  let state = seed;
+  return (end) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * end);
+  };
+}
