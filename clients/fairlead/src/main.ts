@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --initial-old-space-size=256 --max-semi-space-size=2
+#!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
 import { sentence } from "@fairlead/http-bridge";
 import { errorCodeName, FairleadError, Hop, hopName } from "@fairlead/protocol";
 import { Command } from "commander";

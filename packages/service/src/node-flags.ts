@@ -5,4 +5,4 @@
  * are still in the cache, and an old generation that may be large from the start is not collected for them (ADR 10).
  * The first line of each main.ts says the same.
  */
-export const NODE_FLAGS: readonly string[] = ["--initial-old-space-size=256", "--max-semi-space-size=2"];
+export const NODE_FLAGS: readonly string[] = ["--initial-old-space-size=96", "--max-semi-space-size=2"];

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --initial-old-space-size=256 --max-semi-space-size=2
+#!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
 import { readAuthenticationConfiguration, TokenVerifier } from "@fairlead/authentication";
 import { Hop } from "@fairlead/protocol";
 import { addProcessOptions, runService, type ServiceCommandOptions, splitAddress } from "@fairlead/service";

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --initial-old-space-size=256 --max-semi-space-size=2
+#!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
 import "reflect-metadata";
 import { addProcessOptions, runService, type ServiceCommandOptions } from "@fairlead/service";
 import { Command } from "commander";
