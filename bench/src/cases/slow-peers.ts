@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchContext, Case, Figure, Row } from "../case.ts";
 import type { LoadResult } from "../load/load-job.ts";
 import { difference, forgetPeaks, memoryBy, memoryFigures, peakBy } from "../measure/memory-by-process.ts";
+import { cpuTimeUs } from "../measure/process-usage.ts";
 import type { Origin } from "../origin/origin.ts";
 import { get } from "../path/answers.ts";
 import type { Path } from "../path/path.ts";
@@ -13,8 +14,9 @@ const GETS_PER_SECOND = 50;
 const ALONE_SECONDS = 5;
 const BESIDE_SECONDS = 60;
 const QUICK_BESIDE_SECONDS = 10;
-/** Windows and queues are full when so long, in milliseconds, no byte more was taken. */
+/** Windows and queues are full when for so long, in milliseconds, no process of the path has had more to do than this. */
 const STILL_MS = 2_000;
+const STILL_CPU_US = 100_000;
 const FILL_MS = 30_000;
 /** How long the peers have been gone when what is left of them is counted, in milliseconds. */
 const GONE_MS = 3_000;
@@ -52,7 +54,7 @@ async function measureBeside(
   forgetPeaks(path.processes);
   const before = memoryBy(path.processes);
   const crowd = await open(path);
-  await untilStill(crowd);
+  await untilStill(path);
   const full = memoryBy(path.processes);
   const seconds = context.options.quick ? QUICK_BESIDE_SECONDS : BESIDE_SECONDS;
   const beside = await steadyGets(context, origin, path, seconds);
@@ -90,12 +92,14 @@ function steadyGets(
   return load.run({ kind: "open loop", endpoint, target: smallGet, ...rate });
 }
 
-/** Waits until nobody takes anything more, or a while. */
-async function untilStill(crowd: OpenCrowd): Promise<void> {
+/** Waits until the path has no more to do, or a while. */
+async function untilStill({ processes }: Path): Promise<void> {
   const untilMs = performance.now() + FILL_MS;
-  let last = -1;
-  while (crowd.bytes !== last && performance.now() < untilMs) {
-    last = crowd.bytes;
+  const used = () => Object.values(processes).map(cpuTimeUs);
+  for (let last = used(), isStill = false; !isStill && performance.now() < untilMs; ) {
     await sleep(STILL_MS);
+    const now = used();
+    isStill = now.every((us, i) => us - (last[i] ?? 0) < STILL_CPU_US);
+    last = now;
   }
 }
