@@ -165,15 +165,28 @@ export class InboundHttp {
     this.#fail(error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the lane was closed"));
   }
 
+  /** What the client still sends is thrown away, so that its next request can come; much of it ends the connection. */
+  #discardRest(): void {
+    const { request } = this.#in;
+    let leftBytes = MAX_DISCARDED_BYTES;
+    request.on("data", (chunk: Buffer) => {
+      leftBytes -= chunk.length;
+      if (leftBytes < 0) request.socket.destroy();
+    });
+    request.resume();
+  }
+
   /** The answer is out, or the client is gone: either way nobody reads this exchange any more. */
   #onResponseClosed(): void {
-    this.#in.request.resume(); // what the client still sends is read and thrown away, so that its next request can come
+    this.#discardRest();
     if (this.#released) return;
     const sentence = this.#response.writableFinished ? "answered before the request had ended" : "the client went away";
     this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, sentence));
   }
 }
 
+/** Most of a request's body that is read and thrown away once its answer is out, in bytes. */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
 const NOTHING = new Uint8Array();
 
 function hasNoBody(request: IncomingMessage): boolean {
