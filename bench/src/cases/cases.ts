@@ -1,11 +1,27 @@
 import type { Case } from "../case.ts";
+import { agents } from "./agents.ts";
 import { bulk } from "./bulk.ts";
+import { execEcho } from "./exec-echo.ts";
 import { fixedRate } from "./fixed-rate.ts";
 import { getsUnderBulk } from "./gets-under-bulk.ts";
 import { kubectlGet } from "./kubectl-get.ts";
+import { manyExecs } from "./many-execs.ts";
+import { shortConnections } from "./short-connections.ts";
 import { smallGet } from "./small-get.ts";
 import { wan } from "./wan.ts";
 import { watches } from "./watches.ts";
 
 /** All cases, in the order in which they run. */
-export const cases: readonly Case[] = [smallGet, bulk, getsUnderBulk, fixedRate, kubectlGet, wan, watches];
+export const cases: readonly Case[] = [
+  smallGet,
+  bulk,
+  getsUnderBulk,
+  fixedRate,
+  kubectlGet,
+  execEcho,
+  shortConnections,
+  manyExecs,
+  wan,
+  watches,
+  agents,
+];
