@@ -53,10 +53,10 @@ export class Bench implements BenchContext, PathsContext {
       this.runs.push(rows);
       for (const one of cases) {
         this.tell(`run ${run} of ${this.options.runs}: ${one.title}`);
-        await this.#noteStalls(); // what was before does not count
+        await this.#eachPath((path) => this.stalls.skip(path));
         this.stalls.clear();
         rows.push(...(await one.run(this)));
-        await this.#noteStalls();
+        await this.#eachPath(async (path) => void (await this.stalls.note(path)));
         rows.push(...this.stalls.rows(one.name));
         await onCase();
       }
@@ -88,8 +88,8 @@ export class Bench implements BenchContext, PathsContext {
     return this.#stopped;
   }
 
-  async #noteStalls(): Promise<void> {
-    for (const path of (await settledValues(this.#paths.values())).flat()) await this.stalls.note(path);
+  async #eachPath(act: (path: Path) => Promise<void>): Promise<void> {
+    for (const path of (await settledValues(this.#paths.values())).flat()) await act(path);
   }
 
   async #stop(): Promise<void> {
@@ -102,7 +102,10 @@ export class Bench implements BenchContext, PathsContext {
 
   async #startPaths(origin: Origin): Promise<readonly Path[]> {
     const paths = await startPaths(origin, this);
-    for (const path of paths) await warmUp(this.load, origin, path, this.options.quick ? 1_000 : 4_000);
+    for (const path of paths) {
+      await warmUp(this.load, origin, path, this.options.quick ? 1_000 : 4_000);
+      await this.stalls.skip(path);
+    }
     return paths;
   }
 

@@ -8,7 +8,7 @@ import type { Path } from "./path/path.ts";
 /** One number that was measured. */
 export interface Figure {
   readonly name: string;
-  /** "ms", "us", "s", "MiB", "KiB", "KiB/min", "MB/s", "1/s", or "" for a plain number. */
+  /** "s", "ms", "us", "ms/s", "KiB", "KiB/min", "MiB", "MB/s", "1/s", or "" for a plain number. */
   readonly unit: string;
   readonly value: number;
   /** The process it belongs to; figures of one name that differ in it alone are shown together. */

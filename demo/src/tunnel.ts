@@ -131,6 +131,11 @@ export class Tunnel {
     return this.file(`token-${email}`);
   }
 
+  /** The file with the token of the relay's administrator. */
+  get administratorTokenFile(): string {
+    return this.tokenFile(ADMINISTRATOR);
+  }
+
   /** Runs `fairlead` against this relay. @returns what it prints. @throws Error with what it says if it fails */
   async cli(person: DemoPerson, ...args: string[]): Promise<string> {
     const relay = ["--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")];

@@ -1,9 +1,13 @@
 import type { Case } from "../case.ts";
+import { agents } from "./agents.ts";
 import { bulk } from "./bulk.ts";
+import { execEcho } from "./exec-echo.ts";
 import { fixedRate } from "./fixed-rate.ts";
 import { getsUnderBulk } from "./gets-under-bulk.ts";
 import { kubectlGet } from "./kubectl-get.ts";
 import { longLists } from "./long-lists.ts";
+import { manyExecs } from "./many-execs.ts";
+import { shortConnections } from "./short-connections.ts";
 import { slowPeers } from "./slow-peers.ts";
 import { smallGet } from "./small-get.ts";
 import { soak } from "./soak.ts";
@@ -18,8 +22,12 @@ export const cases: readonly Case[] = [
   wan,
   fixedRate,
   kubectlGet,
+  execEcho,
+  shortConnections,
+  manyExecs,
   slowPeers,
   longLists,
   watches,
+  agents,
   soak,
 ];

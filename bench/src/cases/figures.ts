@@ -18,7 +18,7 @@ export function perProcess(
 }
 
 /** What went wrong in all rounds; nothing if nothing did. */
-export function failuresOf(results: readonly LoadResult[]): Pick<Row, "failures"> {
+export function failuresOf(results: readonly Pick<LoadResult, "failures" | "firstFailure">[]): Pick<Row, "failures"> {
   const count = results.reduce((sum, { failures }) => sum + failures, 0);
   if (count === 0) return {};
   const first = results.find(({ firstFailure }) => firstFailure !== undefined)?.firstFailure ?? "";

@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { join } from "node:path";
 import { promisify } from "node:util";
 import { findTestbedPrograms } from "@fairlead/test/support/testbed-programs";
 import type { BenchContext, Case, Row } from "../case.ts";
 import { interleaved } from "../measure/interleaved.ts";
+import { kubectlEnvironment } from "../path/kubectl-environment.ts";
 import { medianOf } from "./figures.ts";
 
 /** How often kubectl is run on each path in one run, and in a quick one. */
@@ -41,8 +41,7 @@ export const kubectlGet: Case = {
 
 /** @returns how long it took, in milliseconds. @throws Error with what kubectl says if it fails */
 async function timeGet(kubectl: string, kubeconfig: string, { folder }: BenchContext): Promise<number> {
-  const home = join(folder, "home");
-  const env = { PATH: process.env.PATH, HOME: home, KUBECACHEDIR: join(home, "cache"), KUBECONFIG: kubeconfig };
+  const env = kubectlEnvironment(kubeconfig, folder);
   const beganMs = performance.now();
   await run(kubectl, ["get", "configmap", "bench", "--namespace", "default", "--output", "name"], { env });
   return performance.now() - beganMs;

@@ -47,6 +47,7 @@ async function measureAll(scene: Scene): Promise<Row[]> {
   const { context, origin, paths, wan: delay } = scene;
   const { quick } = context.options;
   for (const path of paths) await warmUp(context.load, origin, path, quick ? 500 : 4_000);
+  for (const path of paths) await context.stalls.skip(path);
   const rows: Row[] = [];
   for (const roundTripMs of quick ? [50] : [50, 100]) {
     await delay.setRoundTrip(roundTripMs);

@@ -46,19 +46,29 @@ async function measure(context: BenchContext, origin: Origin, path: Path, admin:
   const watchers = await startWatchers();
   try {
     await warmUp(context.load, origin, path, context.options.quick ? 1_000 : 4_000);
-    return await measureWith(watchers, count, origin, path, admin);
+    await context.stalls.skip(path);
+    const stalls = async (phase: string): Promise<Figure[]> => {
+      const told = Object.entries(await context.stalls.note(path));
+      return told.map(([process, value]) => ({ name: `stall while ${phase}`, unit: "ms", process, value }));
+    };
+    return await measureWith({ watchers, count, origin, path, admin, stalls });
   } finally {
     await watchers.stop();
   }
 }
 
-async function measureWith(
-  watchers: Watchers,
-  count: number,
-  origin: Origin,
-  path: Path,
-  admin: CoreV1Api,
-): Promise<Row> {
+/** What the measurement of one path needs. */
+interface Scene {
+  readonly watchers: Watchers;
+  readonly count: number;
+  readonly origin: Origin;
+  readonly path: Path;
+  readonly admin: CoreV1Api;
+  /** The longest stalls since this was last asked. */
+  stalls(phase: string): Promise<Figure[]>;
+}
+
+async function measureWith({ watchers, count, origin, path, admin, stalls }: Scene): Promise<Row> {
   const memory = async (): Promise<ReadonlyMap<string, number>> => {
     await sleep(SETTLE_MS);
     const processes = Object.entries({ ...path.processes, ...origin.processes });
@@ -70,10 +80,13 @@ async function measureWith(
   const { held } = await watchers.ask({ do: "open", endpoint: path.endpoint, target, count });
   const openedMs = performance.now() - beganMs;
   const during = await memory();
+  const openingStalls = await stalls("opening");
   const events: number[] = [];
   for (let i = 0; i < EVENTS; i++) events.push(await timeEvent(watchers, admin));
+  const eventStalls = await stalls("events came");
   const last = await watchers.ask({ do: "close" });
   const after = await memory();
+  const closingStalls = await stalls("closing");
   const memories: Figure[] = [...before].flatMap(([process, mib]): Figure[] => {
     const at = during.get(process) ?? Number.NaN;
     return [
@@ -91,6 +104,9 @@ async function measureWith(
       { name: "opening", unit: "s", value: openedMs / 1_000 },
       { name: "event to all", unit: "ms", value: median(events) },
       ...memories,
+      ...openingStalls,
+      ...eventStalls,
+      ...closingStalls,
     ],
     ...failuresOf(last),
   };

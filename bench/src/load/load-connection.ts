@@ -66,7 +66,8 @@ function isGood(statusLine: string): boolean {
   return /^HTTP\/1.1 20[01]/.test(statusLine);
 }
 
-async function dial({ host, port, tls, connectThrough }: Endpoint): Promise<Socket> {
+/** A connection to an endpoint, TLS included. @throws Error if it cannot be made within 10 s */
+export async function dial({ host, port, tls, connectThrough }: Endpoint): Promise<Socket> {
   const carrier = connectThrough && (await askProxy(connectThrough, `${host}:${port}`));
   if (tls === undefined) return carrier ?? established(connectPlain({ host, port, noDelay: true }), "connect");
   const way = carrier ? { socket: carrier } : { host, port };

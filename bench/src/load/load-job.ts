@@ -41,8 +41,17 @@ export interface UploadJob extends Timed {
   readonly origin: Endpoint;
 }
 
+/** One person types into an exec. */
+export interface ExecEchoJob extends Timed {
+  readonly kind: "exec echo";
+  /** Path and query of the exec. */
+  readonly target: string;
+  /** Between an echo and the next key, in milliseconds. */
+  readonly pauseMs: number;
+}
+
 /** What a load generator can do. */
-export type LoadJob = ClosedLoopJob | OpenLoopJob | DownloadJob | UploadJob;
+export type LoadJob = ExecEchoJob | ClosedLoopJob | OpenLoopJob | DownloadJob | UploadJob;
 
 /** What came of a job. */
 export interface LoadResult {

@@ -1,4 +1,5 @@
 import { runClosedLoop } from "./closed-loop.ts";
+import { runExecEcho } from "./exec-echo.ts";
 import type { LoadJob, LoadMessage, LoadResult } from "./load-job.ts";
 import { runOpenLoop } from "./open-loop.ts";
 import type { PhaseListener } from "./phases.ts";
@@ -20,6 +21,8 @@ function run(job: LoadJob): Promise<LoadResult> {
       return runOpenLoop(job, listener);
     case "download":
       return runDownload(job, listener);
+    case "exec echo":
+      return runExecEcho(job, listener);
     case "upload":
       return runUpload(job, listener);
   }

@@ -5,12 +5,24 @@ import type { Path } from "../path/path.ts";
 export class StallRecord {
   readonly #longestMs = new Map<string, number>();
 
-  /** Notes what a path's processes tell: their longest stalls since they were last asked. One that is gone is left out. */
-  async note({ privateUrls }: Path): Promise<void> {
+  /**
+   * Notes what a path's processes tell: their longest stalls since they were last asked. One that is gone has none.
+   *
+   * @returns the same, in milliseconds by process
+   */
+  async note({ privateUrls }: Path): Promise<Readonly<Record<string, number>>> {
+    const told: Record<string, number> = {};
     for (const [process, url] of Object.entries(privateUrls?.() ?? {})) {
       const stallMs = await readStallMs(url).catch(() => 0);
       this.#longestMs.set(process, Math.max(stallMs, this.#longestMs.get(process) ?? 0));
+      told[process] = stallMs;
     }
+    return told;
+  }
+
+  /** Lets a path's stalls count from now on: a start is not measured. */
+  async skip({ privateUrls }: Path): Promise<void> {
+    for (const url of Object.values(privateUrls?.() ?? {})) await readStallMs(url).catch(() => 0);
   }
 
   /** Forgets what was noted. */

@@ -11,7 +11,9 @@ import type { Path } from "./path.ts";
 /** `kubectl proxy`, which is no tunnel: one hop of Kubernetes' own, as an anchor. Plain HTTP in front of it. */
 export async function startKubectlProxy(origin: Origin, folder: string): Promise<Path> {
   const { kubectl } = await findTestbedPrograms();
-  const command = { file: kubectl, args: ["proxy", "--port=0", `--kubeconfig=${origin.kubeconfig}`] };
+  // It refuses exec and attach by default; here they are measured.
+  const filter = ["--reject-paths=^$", "--reject-methods=^$"];
+  const command = { file: kubectl, args: ["proxy", "--port=0", ...filter, `--kubeconfig=${origin.kubeconfig}`] };
   const child = spawnBound(command, { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
   const exited = exitOf(child);
   const stop = async (): Promise<void> => {

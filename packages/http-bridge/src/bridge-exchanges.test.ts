@@ -399,6 +399,24 @@ describe("informational answers", () => {
     await client.ended; // what the client would send now could be a body or a request
   });
 
+  it("that comes before the request's end lets the client send 16 MiB more, and then cuts it", async () => {
+    const { bridge, origin } = await toWire();
+    const client = await clientOf(bridge);
+    client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 30}\r\n\r\n`);
+    const wire = await origin.accept();
+    await wire.head();
+    wire.write("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+    await client.until("\r\n\r\nbig");
+    const piece = Buffer.alloc(256 * 1024);
+    let sent = 0;
+    while (!client.socket.destroyed && sent < 2 ** 28) {
+      sent += piece.length;
+      await new Promise((resolve) => client.socket.write(piece, resolve));
+    }
+    expect(sent).toBeGreaterThan(16 * 1024 * 1024);
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+  });
+
   it("103 comes before the answer, with its headers, as often as it is sent", async () => {
     const { bridge, origin } = await toWire();
     const client = await clientOf(bridge);

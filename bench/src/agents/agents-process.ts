@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { createSecureContext } from "node:tls";
+import type { PeerAddress } from "@fairlead/protocol";
+import { answerQuestions } from "../asked-process.ts";
+import { type AgentsAnswer, type AgentsQuestion, STARTING } from "./agents-host.ts";
+import { LightAgent } from "./light-agent.ts";
+
+/* Many light agents, for its parent. */
+
+const agents: LightAgent[] = [];
+let attached = 0;
+let lastAtMs = 0;
+const losses = new Map<string, number>();
+
+function makeAgent(address: () => PeerAddress, token: string, first: () => void): LightAgent {
+  let isAttached = false;
+  return new LightAgent(address, token, {
+    attached: () => {
+      isAttached = true;
+      attached += 1;
+      lastAtMs = performance.timeOrigin + performance.now();
+      first();
+    },
+    lost: (error) => {
+      if (isAttached) attached -= 1;
+      isAttached = false;
+      const reason = error?.message ?? "ended by the relay";
+      losses.set(reason, (losses.get(reason) ?? 0) + 1);
+    },
+  });
+}
+
+async function startAll({ host, port, ca, tokens }: AgentsQuestion & { do: "start" }): Promise<void> {
+  const secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });
+  const address = (): PeerAddress => ({ host, port, tls: { secureContext } });
+  const left = [...tokens];
+  const startInTurn = async (): Promise<void> => {
+    for (let token = left.pop(); token !== undefined; token = left.pop()) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const agent = makeAgent(address, token, resolve);
+      agents.push(agent);
+      agent.start();
+      await promise;
+    }
+  };
+  await Promise.all(Array.from({ length: STARTING }, startInTurn));
+}
+
+async function awaitAll(withinMs: number): Promise<void> {
+  const untilMs = performance.now() + withinMs;
+  while (attached < agents.length && performance.now() < untilMs) await sleep(10);
+}
+
+answerQuestions(async (question: AgentsQuestion): Promise<AgentsAnswer> => {
+  if (question.do === "start") await startAll(question);
+  if (question.do === "await all") await awaitAll(question.withinMs);
+  if (question.do === "forget losses") losses.clear();
+  return { attached, lastAtMs, losses: Object.fromEntries(losses) };
+});
