@@ -22,6 +22,8 @@ export interface LanePairOptions {
   opened(): void;
   /** The pair was idle and has an exchange now. */
   busy(): void;
+  /** The pair had an exchange and is idle again. */
+  idle(): void;
   /** The pair is gone. `unserved`: the identity proxy never answered. */
   closed(pair: LanePair, unserved: FairleadError | undefined): void;
 }
@@ -49,10 +51,6 @@ export class LanePair {
     });
   }
 
-  get inExchange(): boolean {
-    return this.#inbound?.inExchange ?? false;
-  }
-
   /** Whether the pair has an exchange or has had one. */
   get used(): boolean {
     return this.#used;
@@ -77,6 +75,7 @@ export class LanePair {
         this.#used = true;
         this.#options.busy();
       },
+      inboundIdle: () => this.#options.idle(),
       closed: () => {
         inbound.end();
         this.#close();

@@ -39,6 +39,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #control: FrameStream<typeof AgentFrameSchema, typeof RelayFrameSchema>;
   readonly #pairs = new Set<LanePair>();
+  /** Those of them that have an exchange: thousands of watches are not counted anew for each request. */
+  readonly #busy = new Set<LanePair>();
   readonly #retry = new Backoff();
   #registered: Registered | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -56,8 +58,7 @@ export class Session {
   }
 
   get counts(): { lanes: number; exchanges: number } {
-    const busy = [...this.#pairs].filter((pair) => pair.inExchange).length;
-    return { lanes: this.#pairs.size, exchanges: busy };
+    return { lanes: this.#pairs.size, exchanges: this.#busy.size };
   }
 
   /** Why the session cannot serve; undefined if it can. */
@@ -107,8 +108,7 @@ export class Session {
   /** Opens what is missing of the idle lanes that the relay wants, so that the next request finds one. */
   #keepIdleLanes(): void {
     const wanted = this.#registered?.idleLanes ?? 0;
-    const idle = [...this.#pairs].filter((pair) => !pair.inExchange).length;
-    this.#open(wanted - idle);
+    this.#open(wanted - (this.#pairs.size - this.#busy.size));
   }
 
   /** What the relay may ask for is bounded here too. */
@@ -122,7 +122,11 @@ export class Session {
         identityProxy,
         sessionId,
         opened: () => this.#onOpened(),
-        busy: () => this.#keepIdleLanes(),
+        busy: () => {
+          this.#busy.add(pair);
+          this.#keepIdleLanes();
+        },
+        idle: () => this.#busy.delete(pair),
         closed: (closed, unserved) => this.#onPairClosed(closed, unserved),
       });
       this.#pairs.add(pair);
@@ -138,6 +142,7 @@ export class Session {
 
   #onPairClosed(pair: LanePair, unserved: FairleadError | undefined): void {
     this.#pairs.delete(pair);
+    this.#busy.delete(pair);
     if (this.#ending) return;
     if (unserved && this.#problem === undefined) this.#reportUnserved(unserved);
     // One that was closed unused is not opened again at once: whoever closed it may close the next as well.
