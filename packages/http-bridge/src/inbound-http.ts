@@ -186,7 +186,7 @@ export class InboundHttp {
 }
 
 /** Most of a request's body that is read and thrown away once its answer is out, in bytes. */
-const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
+const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 const NOTHING = new Uint8Array();
 
 function hasNoBody(request: IncomingMessage): boolean {
