@@ -77,7 +77,7 @@ it("a reader that stops stalls its writer, once the line holds what it may", asy
     if (near.write(chunk)) continue;
     isStalled = await Promise.race([
       once(near, "drain").then(() => false),
-      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 500)),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 3_000)),
     ]);
   }
   expect(written).toBeGreaterThan(MAX_QUEUED_BYTES);
