@@ -108,16 +108,6 @@ describe("a connection's windows", () => {
     expect(near.own).toEqual([256 * KIB]);
   });
 
-  it("shrink by half when a twelfth would do, and never under 256 KiB", () => {
-    for (let i = 0; i < 3; i++) receive((session.own.at(-1) ?? 0) * 2);
-    expect(session.own.at(-1)).toBe(2 * MIB);
-    receive(400 * KIB); // a tenth of them in a round trip
-    expect(session.own.at(-1)).toBe(2 * MIB);
-    for (let i = 0; i < 10; i++) receive(20 * KIB);
-    expect(session.own.slice(-3)).toEqual([1 * MIB, 512 * KIB, 256 * KIB]);
-    expect(session.lanes.at(-1)).toBe(256 * KIB);
-  });
-
   it("change once in 100 ms at most", () => {
     for (let i = 0; i < 50; i++) {
       nowMs += 1;

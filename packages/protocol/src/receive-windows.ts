@@ -2,15 +2,14 @@ import type { Http2Session } from "node:http2";
 
 /** What one process may hold of what its peers have sent and nobody has taken yet, in bytes, over all lanes together. */
 const RECEIVE_BUDGET_BYTES = 128 * 1024 * 1024;
-/** Where the windows of a connection begin, and the least that they shrink to by themselves, in bytes. */
+/** Where the windows of a connection begin, in bytes. */
 export const FIRST_WINDOW_BYTES = 256 * 1024;
 /** Most that a window becomes, in bytes: 160 MB/s over a round trip of 100 ms. */
 const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Least that a lane's window becomes, however many lanes share the budget, in bytes. */
 const MIN_WINDOW_BYTES = 16 * 1024;
-/** What part of a window has to come within a round trip for it to grow, and what part for it not to shrink. */
+/** What part of a window has to come within a round trip for it to grow. */
 const GROWS_FROM = 3 / 8;
-const SHRINKS_FROM = 1 / 12;
 /** A connection that was silent for so long, in milliseconds, has no queues: a ping then takes what the way takes. */
 const QUIET_MS = 250;
 /** A way that has become longer counts from this round trip on, in milliseconds; less is a process that was busy. */
@@ -104,7 +103,7 @@ export class ReceiveWindows {
 
   /**
    * Grows when the window may be what holds the sender back: it then sends half of it a round trip or more, since more
-   * is granted whenever half was taken. Shrinks when a small part of it would do.
+   * is granted whenever half was taken.
    *
    * @param perRoundTrip the bandwidth-delay product, in bytes
    */
@@ -113,7 +112,6 @@ export class ReceiveWindows {
     if (session.destroyed) return;
     const before = window.wanted;
     if (perRoundTrip > before * GROWS_FROM) window.wanted = Math.min(MAX_WINDOW_BYTES, before * 2);
-    else if (perRoundTrip < before * SHRINKS_FROM) window.wanted = Math.max(FIRST_WINDOW_BYTES, before / 2);
     if (window.wanted !== before) session.setLocalWindowSize(window.wanted);
     const told = Math.min(window.wanted, this.shareBytes);
     if (told === window.told) return;
