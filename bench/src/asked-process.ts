@@ -42,7 +42,8 @@ export class AskedProcess<Question, Answer> {
       if ("answer" in answered) resolve(answered.answer);
       else reject(new Error(answered.sentence));
     };
-    const onExit = (): void => reject(new Error("a process of the bench ended"));
+    const onExit = (code: number | null, signal: NodeJS.Signals | null): void =>
+      reject(new Error(`a process of the bench ended: ${signal ?? code}`));
     this.#child.on("message", onMessage).on("exit", onExit);
     this.#child.send({ id, question } satisfies Asked<Question>);
     try {

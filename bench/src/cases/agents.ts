@@ -1,6 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AgentsHost, type AgentsQuestion, STARTING, startAgentsHost } from "../agents/agents-host.ts";
+import {
+  type AgentsAnswer,
+  type AgentsHost,
+  type AgentsQuestion,
+  STARTING,
+  startAgentsHost,
+} from "../agents/agents-host.ts";
 import { createClusters } from "../agents/create-clusters.ts";
 import type { BenchContext, Case, Figure, Row } from "../case.ts";
 import { openFilesLimit } from "../measure/file-limit.ts";
@@ -18,8 +24,10 @@ const SETTLE_MS = 20_000;
 /** How long rest is measured, in milliseconds. */
 const REST_MS = 20_000;
 const QUICK_MS = 3_000;
-/** How long all may take to attach again, in milliseconds. */
-const RECONNECT_MS = 180_000;
+/** After this time it is counted how many are back, in milliseconds. */
+const FIRST_MS = 30_000;
+/** How long all may take to attach again beyond that, in milliseconds. */
+const RECONNECT_MS = 120_000;
 const KIB_PER_MIB = 1024;
 
 /** Idle agents on one relay, and what they cost. */
@@ -55,10 +63,11 @@ async function measure(context: BenchContext, path: FairleadPath, hosts: readonl
   context.tell(`agents: ${count} attach`);
   const attaching = await timed(() => startAgents(path, hosts, creating.result));
   const rest = await measureRest(path, quick);
-  await context.stalls.note(path); // those of this relay go with it
+  const { relay: attachingStall = 0 } = await context.stalls.note(path); // this relay's metrics go with it
   context.tell("agents: the relay is killed and started again");
   const back = await restartRelay(path, hosts, count);
   await sleep(quick ? QUICK_MS : SETTLE_MS);
+  const { relay: returningStall = 0 } = await context.stalls.note(path);
   const figures: Figure[] = [
     { name: "making the clusters", unit: "s", value: creating.seconds },
     { name: `attaching, ${HOSTS * STARTING} at once`, unit: "s", value: attaching.seconds },
@@ -68,8 +77,11 @@ async function measure(context: BenchContext, path: FairleadPath, hosts: readonl
     { name: "CPU at rest", unit: "ms/s", process: "relay", value: rest.cpuMsPerSecond },
     { name: "all back after the kill", unit: "s", value: back.sinceKillS },
     { name: "all back after the relay was ready", unit: "s", value: back.sinceReadyS },
+    { name: `back within ${FIRST_MS / 1_000} s of that`, unit: "", value: back.first },
     { name: "attempts that failed", unit: "", value: back.failedAttempts },
     { name: "memory after that", unit: "MiB", process: "relay", value: relayMemory(path) },
+    { name: "stall until the kill", unit: "ms", process: "relay", value: attachingStall },
+    { name: "stall after it", unit: "ms", process: "relay", value: returningStall },
   ];
   const missing = count + 1 - rest.agents + 2 * (count + 1) - rest.lanes + back.missing;
   const first = `${rest.agents} agents with ${rest.lanes} lanes at rest; ${back.missing} not back; ${back.reason}`;
@@ -149,14 +161,34 @@ async function restartRelay({ tunnel }: FairleadPath, hosts: readonly AgentsHost
   await tunnel.startProcess("relay");
   const readyMs = nowMs();
   await askAll({ do: "forget losses" });
-  const answers = await askAll({ do: "await all", withinMs: RECONNECT_MS });
-  const lastMs = Math.max(...answers.map(({ lastAtMs }) => lastAtMs));
-  const losses = answers.flatMap((answer) => Object.entries(answer.losses));
+  const early = await askAll({ do: "await all", withinMs: FIRST_MS });
+  const late = await askAll({ do: "await all", withinMs: RECONNECT_MS });
+  const missing = count - attachedOf(late);
+  const lastMs = missing === 0 ? Math.max(...late.map(({ lastAtMs }) => lastAtMs)) : Number.NaN;
+  const losses = lossesOf(late);
   return {
     sinceKillS: (lastMs - killedMs) / 1_000,
     sinceReadyS: (lastMs - readyMs) / 1_000,
-    failedAttempts: losses.reduce((sum, [, times]) => sum + times, 0),
-    missing: count - answers.reduce((sum, { attached }) => sum + attached, 0),
-    reason: losses.map(([sentence, times]) => `${times} times: ${sentence}`).join("; "),
+    first: attachedOf(early),
+    failedAttempts: losses.reduce((sum, { times }) => sum + times, 0),
+    missing,
+    reason: losses
+      .slice(0, 3)
+      .map(({ reason, times }) => `${times} times: ${reason}`)
+      .join("; "),
   };
+}
+
+function attachedOf(answers: readonly AgentsAnswer[]): number {
+  return answers.reduce((sum, { attached }) => sum + attached, 0);
+}
+
+/** How often agents were lost, by reason; the most frequent first. */
+function lossesOf(answers: readonly AgentsAnswer[]): { reason: string; times: number }[] {
+  const byReason = new Map<string, number>();
+  for (const [reason, times] of answers.flatMap(({ losses }) => Object.entries(losses))) {
+    byReason.set(reason, (byReason.get(reason) ?? 0) + times);
+  }
+  const all = [...byReason].map(([reason, times]) => ({ reason, times }));
+  return all.sort((a, b) => b.times - a.times);
 }
