@@ -1,5 +1,5 @@
 import { MAX_HEAD_BYTES } from "@fairlead/protocol";
-import { asHeaders } from "./header-lines.ts";
+import { asHeaders, rawValues } from "./header-lines.ts";
 
 /** The head of an answer, headers in node's raw form. */
 export interface AnswerHead {
@@ -24,6 +24,8 @@ type State = "head" | "length" | "until close" | "chunk size" | "chunk" | "chunk
 /** Most bytes of a line that begins a chunk; extensions are legal and useless. */
 const MAX_CHUNK_LINE_BYTES = 4_096;
 const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
+/** A `Connection` line that has `close` in it (RFC 9112, 9.6). */
+const CLOSE = /(^|,)\s*close\s*(,|$)/i;
 const CHUNK_LINE = /^([\da-f]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
 
 /**
@@ -120,8 +122,10 @@ export class AnswerParser {
 
   /** How long the body is (RFC 9112, 6.3). Two answers to that question are none. */
   #begin(head: AnswerHead, isHttp11: boolean): void {
-    const { lengths, encodings, close } = framingOf(head.rawHeaders);
-    this.#keepAlive = isHttp11 && !close;
+    const lengths = rawValues(head.rawHeaders, "content-length");
+    const encodings = rawValues(head.rawHeaders, "transfer-encoding");
+    const closes = rawValues(head.rawHeaders, "connection").some((line) => CLOSE.test(line));
+    this.#keepAlive = isHttp11 && !closes;
     if (lengths.length + encodings.length > 1) throw new Error("the answer's length is said more than once");
     const [length] = lengths;
     const [encoding] = encodings;
@@ -202,18 +206,4 @@ function isOver(limit: number, end: number, bytes: Buffer, borderBytes: number):
 function startsAlike(bytes: Buffer, expected: Buffer): boolean {
   const length = Math.min(bytes.length, expected.length);
   return bytes.compare(expected, 0, length, 0, length) === 0;
-}
-
-function framingOf(raw: readonly string[]): { lengths: string[]; encodings: string[]; close: boolean } {
-  const lengths: string[] = [];
-  const encodings: string[] = [];
-  let close = false;
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] ?? "";
-    const value = raw[i + 1] ?? "";
-    if (name.length === 14 && name.toLowerCase() === "content-length") lengths.push(value);
-    else if (name.length === 17 && name.toLowerCase() === "transfer-encoding") encodings.push(value);
-    else if (name.length === 10 && name.toLowerCase() === "connection") close ||= /(^|,)\s*close\s*(,|$)/i.test(value);
-  }
-  return { lengths, encodings, close };
 }

@@ -20,6 +20,15 @@ export function asHeaders(lines: readonly string[]): string[] {
   return raw;
 }
 
+/** All values of a header among raw ones, by its name in lower case. node's own `headersDistinct` copies all for it. */
+export function rawValues(raw: readonly string[], name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (raw[i]?.length === name.length && raw[i]?.toLowerCase() === name) values.push(raw[i + 1] ?? "");
+  }
+  return values;
+}
+
 /** `String.trim` would take more than HTTP's blanks away, such as U+00A0, which is a byte of a value. */
 function trimBlanks(line: string, from: number): string {
   let start = from;

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { ErrorCode, FairleadError, type Header, HeaderSchema, Hop } from "@fairlead/protocol";
-import { CONTROL, TOKEN } from "./header-lines.ts";
+import { CONTROL, rawValues, TOKEN } from "./header-lines.ts";
 
 /** Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = new Set([
@@ -24,16 +24,15 @@ const HOP_BY_HOP = new Set([
  * @param drops further names to leave out, in lower case
  */
 export function toFrameHeaders(raw: readonly string[], drops: ReadonlySet<string> = new Set()): Header[] {
+  const named = namesIn(rawValues(raw, "connection"));
   const headers: Header[] = [];
-  let names = false;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? "";
     const lower = name.toLowerCase();
-    if (lower === "connection") names ||= raw[i + 1]?.toLowerCase() !== "keep-alive";
-    if (HOP_BY_HOP.has(lower) || drops.has(lower)) continue;
+    if (HOP_BY_HOP.has(lower) || named.has(lower) || drops.has(lower)) continue;
     headers.push(header(name, raw[i + 1] ?? ""));
   }
-  return names ? withoutNamed(headers, raw) : headers;
+  return headers;
 }
 
 /** One frame header. node has header values as latin1 text, one character a byte. */
@@ -48,7 +47,7 @@ export function header(name: string, value: string): Header {
  * @throws FairleadError PROTOCOL_VIOLATION if a header is not one line; no HTTP parser can have given it to the peer
  */
 export function toRawHeaders(headers: readonly Header[], drops: (name: string) => boolean = () => false): string[] {
-  const named = connectionNamed(headers);
+  const named = namesIn(headerValues(headers, "connection"));
   const kept: string[] = [];
   for (const { name, value } of headers) {
     const lower = name.toLowerCase();
@@ -81,7 +80,7 @@ export function requestText(method: string, target: string, raw: readonly string
   return `${method} ${target} HTTP/1.1\r\n${headerLines(raw)}\r\n`;
 }
 
-/** Headers in node's raw form, checked, as lines. */
+/** Headers in node's raw form, which were checked before, as lines. */
 export function headerLines(raw: readonly string[]): string {
   let text = "";
   for (let i = 0; i + 1 < raw.length; i += 2) text += `${raw[i]}: ${raw[i + 1]}\r\n`;
@@ -115,25 +114,7 @@ function latin1(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1");
 }
 
-/** Leaves out the headers that `Connection` names. */
-function withoutNamed(headers: Header[], raw: readonly string[]): Header[] {
-  const lines = raw.filter((_text, i) => i % 2 === 1 && raw[i - 1]?.toLowerCase() === "connection");
-  const named = new Set(lines.flatMap(tokens));
-  return headers.filter(({ name }) => !named.has(name.toLowerCase()));
+/** The names, in lower case, in the lines of a `Connection` header. */
+function namesIn(lines: readonly string[]): ReadonlySet<string> {
+  return new Set(lines.flatMap((line) => line.split(",").map((name) => name.trim().toLowerCase())));
 }
-
-/** The names in the `Connection` headers of a frame, which a peer may have left in. */
-function connectionNamed(headers: readonly Header[]): ReadonlySet<string> {
-  let named = NONE;
-  for (const { name, value } of headers) {
-    if (name.length !== "connection".length || name.toLowerCase() !== "connection") continue;
-    named = new Set([...named, ...tokens(latin1(value))]);
-  }
-  return named;
-}
-
-function tokens(line: string): string[] {
-  return line.split(",").map((token) => token.trim().toLowerCase());
-}
-
-const NONE: ReadonlySet<string> = new Set();

@@ -167,6 +167,7 @@ export class InboundHttp {
 
   /** What the client still sends is thrown away, so that its next request can come; much of it ends the connection. */
   #discardRest(): void {
+    if (this.#requestEnded) return;
     const { request } = this.#in;
     let leftBytes = MAX_DISCARDED_BYTES;
     request.on("data", (chunk: Buffer) => {

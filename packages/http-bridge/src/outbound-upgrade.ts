@@ -2,6 +2,7 @@ import { ErrorCode, FairleadError, failExchange, Hop, type Lane, type RequestHea
 import type { AnswerHead } from "./answer-parser.ts";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
+import { rawValues } from "./header-lines.ts";
 import { requestText } from "./headers.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
@@ -75,7 +76,7 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
     if (refused) return this.#fail(refused);
     this.#state = status === 101 ? "upgraded" : "refused";
     const head = responseHead(this.#head, status, reason, rawHeaders, this.#since);
-    if (status === 101) head.upgrade = firstValue(rawHeaders, "upgrade") ?? this.#head.upgrade;
+    if (status === 101) head.upgrade = rawValues(rawHeaders, "upgrade")[0] ?? this.#head.upgrade;
     this.#lane.sendResponse({ case: "head", value: head });
   }
 
@@ -103,9 +104,4 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
     this.cancel();
     failExchange(this.#lane, error);
   }
-}
-
-function firstValue(raw: readonly string[], name: string): string | undefined {
-  const at = raw.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name);
-  return at < 0 ? undefined : raw[at + 1];
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { ErrorCode, FairleadError, type Hop } from "@fairlead/protocol";
+import { rawValues } from "./header-lines.ts";
 
 /** Headers of which a request may have one only: with two, hops could disagree on which counts (RFC 9110, 7.2). */
 const SINGLE = ["host", "authorization"] as const;
@@ -16,7 +17,7 @@ const ORIGIN_FORM = /^\/[\x21-\x5b\x5d-\x7e]*$/;
  */
 export function checkRequest(request: IncomingMessage, hop: Hop): void {
   for (const name of SINGLE) {
-    const count = countOf(request.rawHeaders, name);
+    const count = rawValues(request.rawHeaders, name).length;
     if (count > 1) throw malformed(hop, `the request has ${count} ${name} headers; send one`);
   }
   checkTarget(request.url ?? "", hop);
@@ -25,15 +26,6 @@ export function checkRequest(request: IncomingMessage, hop: Hop): void {
 /** Refuses a target that is not a path on the cluster. @throws FairleadError MALFORMED_REQUEST */
 export function checkTarget(target: string, hop: Hop): void {
   if (!ORIGIN_FORM.test(target)) throw malformed(hop, "the request's target is not a plain path such as /api/v1/pods");
-}
-
-/** node's own `headersDistinct` copies all headers for it. */
-function countOf(raw: readonly string[], name: string): number {
-  let count = 0;
-  for (let i = 0; i < raw.length; i += 2) {
-    if (raw[i]?.length === name.length && raw[i]?.toLowerCase() === name) count++;
-  }
-  return count;
 }
 
 function malformed(hop: Hop, sentence: string): FairleadError {
