@@ -1,5 +1,6 @@
-import { connect as connectPlain, isIP, type Socket } from "node:net";
+import { connect as connectPlain, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, createSecureContext } from "node:tls";
+import { serverNameOf } from "@fairlead/protocol";
 import { UpstreamConnection } from "./upstream-connection.ts";
 
 /** How long a connection to the apiserver, TLS included, may take, in milliseconds. kubectl is to hear within 5 s. */
@@ -33,9 +34,13 @@ export class UpstreamPool {
   constructor(address: UpstreamAddress) {
     this.#address = address;
     const { tls, host } = address;
-    const servername = isIP(host) ? {} : { servername: host }; // an IP address is no server name (RFC 6066, 3)
     // One context for all connections: to read the certificates costs a millisecond each time.
-    this.#tls = tls && { ALPNProtocols: ["http/1.1"], ...servername, ...tls, secureContext: createSecureContext(tls) };
+    this.#tls = tls && {
+      ALPNProtocols: ["http/1.1"],
+      ...serverNameOf(host),
+      ...tls,
+      secureContext: createSecureContext(tls),
+    };
   }
 
   /** How many connections there are, in use or idle. */

@@ -11,6 +11,16 @@ export type PeerAddress =
   /** A TCP port; without `tls` only within one machine, where nobody listens in. */
   | { host: string; port: number; tls?: ConnectionOptions };
 
+/** Where an https:// address leads; without a port, to 443. */
+export function hostAndPortOf({ hostname, port }: URL): { host: string; port: number } {
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 443) };
+}
+
+/** TLS's option for the server's name: none for an IP address, which is no server name (RFC 6066, 3). */
+export function serverNameOf(host: string): Pick<ConnectionOptions, "servername"> {
+  return isIP(host) ? {} : { servername: host };
+}
+
 /**
  * Connects to a peer that speaks HTTP/2.
  *
@@ -46,6 +56,5 @@ export async function dial(peer: PeerAddress, signal: AbortSignal): Promise<Sock
 }
 
 function dialTls(host: string, port: number, tls: ConnectionOptions): TLSSocket {
-  const servername = isIP(host) ? {} : { servername: host }; // an IP address is no server name (RFC 6066, 3)
-  return connectTls({ ...servername, ...tls, host, port, ALPNProtocols: ["h2"], minVersion: "TLSv1.2" });
+  return connectTls({ ...serverNameOf(host), ...tls, host, port, ALPNProtocols: ["h2"], minVersion: "TLSv1.2" });
 }

@@ -8,8 +8,6 @@ import type {
   RequestHead,
   ResponseFrame,
   ResponseHead,
-  WholeRequest,
-  WholeResponse,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { ResponseFrameSchema } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { MessageWriter } from "./message-writer.ts";
@@ -30,9 +28,7 @@ export function encodeRequestFrame(frame: RequestFrame["frame"]): Uint8Array {
     case "end":
       return encodeBody(3, frame.value);
     case "whole":
-      return MessageWriter.write(frame.value.body.length, (to) =>
-        to.message(4, () => writeWholeRequest(to, frame.value)),
-      );
+      return encodeWhole(4, frame.value, writeRequestHead);
     case undefined:
       return new Uint8Array();
   }
@@ -50,9 +46,7 @@ export function encodeResponseFrame(frame: ResponseFrame["frame"]): Uint8Array {
     case "end":
       return encodeBody(5, frame.value);
     case "whole":
-      return MessageWriter.write(frame.value.body.length, (to) =>
-        to.message(6, () => writeWholeResponse(to, frame.value)),
-      );
+      return encodeWhole(6, frame.value, writeResponseHead);
     case "ready":
     case "error":
     case undefined:
@@ -70,6 +64,21 @@ function encodeBody(field: number, frame: Data | End): Uint8Array {
   );
 }
 
+/** A head, a body and trailers have the same numbers in both directions. */
+function encodeWhole<Head>(
+  field: number,
+  { head, body, trailers }: { head?: Head | undefined; body: Uint8Array; trailers: readonly Header[] },
+  writeHead: (to: MessageWriter, head: Head) => void,
+): Uint8Array {
+  return MessageWriter.write(body.length, (to) =>
+    to.message(field, () => {
+      writeHeaders(to, 3, trailers);
+      to.bytes(2, body);
+      if (head !== undefined) to.message(1, () => writeHead(to, head));
+    }),
+  );
+}
+
 function writeRequestHead(to: MessageWriter, head: RequestHead): void {
   to.bool(7, head.wantsTimings);
   to.string(6, head.upgrade);
@@ -78,12 +87,6 @@ function writeRequestHead(to: MessageWriter, head: RequestHead): void {
   to.string(3, head.method);
   to.string(2, head.cluster);
   to.bytes(1, head.exchangeId);
-}
-
-function writeWholeRequest(to: MessageWriter, { head, body, trailers }: WholeRequest): void {
-  writeHeaders(to, 3, trailers);
-  to.bytes(2, body);
-  if (head) to.message(1, () => writeRequestHead(to, head));
 }
 
 function writeResponseHead(to: MessageWriter, head: ResponseHead): void {
@@ -99,12 +102,6 @@ function writeResponseHead(to: MessageWriter, head: ResponseHead): void {
   to.string(3, head.reason);
   to.uint(2, head.status);
   to.bytes(1, head.exchangeId);
-}
-
-function writeWholeResponse(to: MessageWriter, { head, body, trailers }: WholeResponse): void {
-  writeHeaders(to, 3, trailers);
-  to.bytes(2, body);
-  if (head) to.message(1, () => writeResponseHead(to, head));
 }
 
 function writeHeaders(to: MessageWriter, field: number, headers: readonly Header[]): void {

@@ -1,5 +1,5 @@
 /** Bytes before each message: a flag for compression and a length (gRPC over HTTP/2, Length-Prefixed-Message). */
-const PREFIX_BYTES = 5;
+export const PREFIX_BYTES = 5;
 
 /**
  * Puts gRPC's prefix before a message, in one buffer, so that one write carries both. A message that was cut from a
@@ -9,10 +9,15 @@ export function withGrpcPrefix(message: Uint8Array): Buffer {
   const before = prefixBefore(message);
   if (before) return before;
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
+  writePrefix(framed, 0, message.length);
   framed.set(message, PREFIX_BYTES);
   return framed;
+}
+
+/** Writes the prefix of a message of `length` bytes. @param at where in the buffer */
+export function writePrefix(buffer: Buffer, at: number, length: number): void {
+  buffer[at] = 0;
+  buffer.writeUInt32BE(length, at + 1);
 }
 
 function prefixBefore({ buffer, byteOffset, length }: Uint8Array): Buffer | undefined {

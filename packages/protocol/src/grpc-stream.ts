@@ -38,11 +38,6 @@ export abstract class GrpcStream implements MessageStream {
   /** How the call ended, when its http2 stream has closed; undefined: in good order. */
   protected abstract outcome(stream: Http2Stream): FairleadError | undefined;
 
-  /** Whether the owner was told of the end. */
-  protected get closed(): boolean {
-    return this.#closed !== undefined;
-  }
-
   protected get stream(): Http2Stream | undefined {
     return this.#stream;
   }

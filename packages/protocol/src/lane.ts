@@ -10,7 +10,7 @@ import {
   type ResponseFrame,
   ResponseFrameSchema,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
-import { MAX_FRAME_DATA_BYTES } from "./limits.ts";
+import { DATA_OVERHEAD_BYTES, MAX_FRAME_DATA_BYTES } from "./limits.ts";
 import type { MessageStream } from "./message-stream.ts";
 import { peekFrame } from "./peek-frame.ts";
 import { receiveWindows } from "./receive-windows.ts";
@@ -18,8 +18,6 @@ import { receiveWindows } from "./receive-windows.ts";
 const REQUEST_ORDER = new FrameOrder(RequestFrameSchema);
 const RESPONSE_ORDER = new FrameOrder(ResponseFrameSchema);
 const READY_FIELD = ResponseFrameSchema.field.ready.number;
-/** The most that protobuf adds to a frame's data: tags, lengths and the offset. */
-const DATA_OVERHEAD_BYTES = 64;
 const DATA_FIELDS = {
   request: new Set([RequestFrameSchema.field.data.number]),
   response: new Set([ResponseFrameSchema.field.data.number]),

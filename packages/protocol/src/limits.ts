@@ -1,6 +1,9 @@
 /** Most bytes of a body that one frame carries. */
 export const MAX_FRAME_DATA_BYTES = 64 * 1024;
 
+/** The most that protobuf adds to a frame's data, in bytes: tags, lengths and the offset. */
+export const DATA_OVERHEAD_BYTES = 64;
+
 /** Most bytes of a request's or response's line and headers, as kube-apiserver has it (Go's http.DefaultMaxHeaderBytes). */
 export const MAX_HEAD_BYTES = 1024 * 1024;
 

@@ -1,11 +1,10 @@
+import { PREFIX_BYTES, writePrefix } from "./grpc-framing.ts";
+import { DATA_OVERHEAD_BYTES } from "./limits.ts";
+
 /** What is allocated at once; small messages share it. */
 const SLAB_BYTES = 32 * 1024;
 /** A message that is said to be larger gets room of its own. */
 const SMALL_BYTES = 4 * 1024;
-/** The most that protobuf adds to a frame's data: tags, lengths and the offset. */
-const OVERHEAD_BYTES = 64;
-/** Room before each message for gRPC's prefix, so that sending it needs no copy. */
-const PREFIX_BYTES = 5;
 /** Most bytes of a varint, and of a tag and a length together. */
 const MAX_VARINT_BYTES = 10;
 
@@ -37,7 +36,7 @@ export class MessageWriter {
    */
   static write(dataBytes: number, fields: (to: MessageWriter) => void): Uint8Array {
     const isSmall = dataBytes <= SMALL_BYTES;
-    const writer = isSmall ? MessageWriter.#shared : new MessageWriter(dataBytes + OVERHEAD_BYTES + PREFIX_BYTES);
+    const writer = isSmall ? MessageWriter.#shared : new MessageWriter(dataBytes + DATA_OVERHEAD_BYTES + PREFIX_BYTES);
     writer.#end = writer.#at;
     fields(writer);
     return writer.#finish();
@@ -113,11 +112,11 @@ export class MessageWriter {
     this.#at -= bytes;
   }
 
+  /** With the prefix before it, sending the message needs no copy. */
   #finish(): Uint8Array {
     const message = this.#slab.subarray(this.#at, this.#end);
     this.#at -= PREFIX_BYTES;
-    this.#slab[this.#at] = 0;
-    this.#slab.writeUInt32BE(message.length, this.#at + 1);
+    writePrefix(this.#slab, this.#at, message.length);
     return message;
   }
 }

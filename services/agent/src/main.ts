@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
 import { readFileSync } from "node:fs";
+import { hostAndPortOf } from "@fairlead/protocol";
 import { addProcessOptions, runService, type ServiceCommandOptions } from "@fairlead/service";
 import { Command } from "commander";
 import { Agent, type Peer } from "./agent.ts";
@@ -89,18 +90,14 @@ function identityProxyPeer({ identityProxyCa, tlsCert, tlsKey }: Options, addres
 }
 
 function tlsPeer(url: string, files: { ca?: string | undefined; cert?: string; key?: string }): Peer {
-  const { protocol, port, hostname } = new URL(url);
-  if (protocol !== "https:") throw new Error(`${url}: an https:// address is due`);
+  const target = new URL(url);
+  if (target.protocol !== "https:") throw new Error(`${url}: an https:// address is due`);
   const read = (name: "ca" | "cert" | "key"): object => {
     const file = files[name];
     return file === undefined ? {} : { [name]: readFileSync(file) };
   };
   return {
     name: url,
-    address: () => ({
-      host: hostname.replace(/^\[|\]$/g, ""),
-      port: Number(port || 443),
-      tls: { ...read("ca"), ...read("cert"), ...read("key") },
-    }),
+    address: () => ({ ...hostAndPortOf(target), tls: { ...read("ca"), ...read("cert"), ...read("key") } }),
   };
 }

@@ -3,7 +3,7 @@ import type { RequestOptions } from "node:https";
 import { dirname, resolve } from "node:path";
 import type { ConnectionOptions } from "node:tls";
 import { type UpstreamAddress, UpstreamPool } from "@fairlead/http-bridge";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, hostAndPortOf } from "@fairlead/protocol";
 import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 
 /** How long our own credential is used before it is read again, in milliseconds. A service account's token rotates hourly. */
@@ -85,7 +85,7 @@ export class Apiserver {
       ...(key && { key }),
       ...(servername && { servername }),
     };
-    const address = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 443), tls };
+    const address = { ...hostAndPortOf(url), tls };
     return {
       host: url.host,
       address,

@@ -41,13 +41,6 @@ export class LanePool {
     return { lanes: this.#lanes.size, idle_lanes: this.#idle.count };
   }
 
-  /** An idle lane, if there is one. */
-  takeIdle(): Lane | undefined {
-    const lane = this.#idle.take();
-    if (lane) this.#openAhead();
-    return lane;
-  }
-
   /**
    * An idle lane, or a new one. A relay that is away is waited for as {@link Patience} says; nothing was sent until
    * then.
@@ -57,8 +50,11 @@ export class LanePool {
    */
   async take(gone: () => boolean): Promise<Lane> {
     for (let attempt = 0; ; attempt++) {
-      const lane = this.takeIdle();
-      if (lane) return lane;
+      const lane = this.#idle.take();
+      if (lane) {
+        this.#openAhead();
+        return lane;
+      }
       try {
         const opened = await this.#open();
         this.#patience.met();

@@ -106,7 +106,7 @@ export class LocalProxy {
     response.once("close", () => this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1));
     try {
       const head = this.#headOf(request, "");
-      const lane = this.#pool.takeIdle() ?? (await this.#pool.take(() => response.destroyed));
+      const lane = await this.#pool.take(() => response.destroyed);
       if (response.destroyed) return this.#pool.release(lane);
       const inbound = { request, head, startedAt, released: () => this.#pool.release(lane) };
       new InboundHttp(inbound, response, lane).start();
@@ -122,7 +122,7 @@ export class LocalProxy {
     if ((this.#answering.get(socket) ?? 0) > 0) return void socket.destroy();
     try {
       const head = this.#headOf(request, request.headers.upgrade ?? "");
-      const taken = this.#pool.takeIdle() ?? (await this.#pool.take(() => socket.destroyed));
+      const taken = await this.#pool.take(() => socket.destroyed);
       if (socket.destroyed) return this.#pool.release(taken);
       if (first.length > 0) socket.unshift(first);
       new InboundUpgrade(

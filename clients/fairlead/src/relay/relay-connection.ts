@@ -9,6 +9,7 @@ import {
   FairleadError,
   GrpcConnection,
   Hop,
+  hostAndPortOf,
 } from "@fairlead/protocol";
 import type { TokenSource } from "./token-source.ts";
 
@@ -50,12 +51,7 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     token,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
-    openLanes: () =>
-      new GrpcConnection(() => ({
-        host: url.hostname.replace(/^\[|\]$/g, ""),
-        port: Number(url.port || 443),
-        tls: ca ? { ca } : {},
-      })),
+    openLanes: () => new GrpcConnection(() => ({ ...hostAndPortOf(url), tls: ca ? { ca } : {} })),
   };
 }
 
