@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createSecureContext } from "node:tls";
 import type { PeerAddress } from "@fairlead/protocol";
 import { answerQuestions } from "../asked-process.ts";
+import { inTurns } from "../measure/in-turns.ts";
 import { type AgentsAnswer, type AgentsQuestion, STARTING } from "./agents-host.ts";
 import { LightAgent } from "./light-agent.ts";
 
@@ -33,17 +34,14 @@ function makeAgent(address: () => PeerAddress, token: string, first: () => void)
 async function startAll({ host, port, ca, tokens }: AgentsQuestion & { do: "start" }): Promise<void> {
   const secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });
   const address = (): PeerAddress => ({ host, port, tls: { secureContext } });
-  const left = [...tokens];
-  const startInTurn = async (): Promise<void> => {
-    for (let token = left.pop(); token !== undefined; token = left.pop()) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const agent = makeAgent(address, token, resolve);
-      agents.push(agent);
-      agent.start();
-      await promise;
-    }
-  };
-  await Promise.all(Array.from({ length: STARTING }, startInTurn));
+  const left = tokens.values();
+  await inTurns(tokens.length, STARTING, async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const agent = makeAgent(address, left.next().value ?? "", resolve);
+    agents.push(agent);
+    agent.start();
+    await promise;
+  });
 }
 
 async function awaitAll(withinMs: number): Promise<void> {

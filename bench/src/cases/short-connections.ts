@@ -4,7 +4,7 @@ import { LocalService } from "@fairlead/test/support/local-service";
 import type { BenchContext, Case, Row } from "../case.ts";
 import { inTurns } from "../measure/in-turns.ts";
 import { interleaved } from "../measure/interleaved.ts";
-import { type PortForward, startPortForward } from "../path/port-forward.ts";
+import { startPortForward } from "../path/port-forward.ts";
 import { failuresOf, medianOf } from "./figures.ts";
 
 const CONNECTIONS = 1_000;
@@ -58,7 +58,7 @@ async function measureAll(context: BenchContext, servicePort: number): Promise<R
 }
 
 /** @throws Error without a whole answer */
-async function connectOnce({ port }: PortForward): Promise<void> {
+async function connectOnce({ port }: { port: number }): Promise<void> {
   const socket = connect({ host: "127.0.0.1", port, noDelay: true, timeout: PATIENCE_MS });
   socket.on("timeout", () => socket.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)));
   socket.write("GET /short HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n");

@@ -1,7 +1,7 @@
 import type { BenchContext, Case, Figure, Row } from "../case.ts";
 import { percentile } from "../load/percentile.ts";
+import { memoryFigures, peakBy } from "../measure/memory-by-process.ts";
 import { type MemorySample, MemoryWatch, medianOfMinute, slopeKibPerMinute } from "../measure/memory-watch.ts";
-import { memoryOf } from "../measure/process-usage.ts";
 import type { Origin } from "../origin/origin.ts";
 import { failuresInWords, type OwnPath, withOwnPath } from "./own-path.ts";
 import { type Mix, type MixOutcome, startApiserverMix, startFastOriginMix } from "./soak-mix.ts";
@@ -47,23 +47,27 @@ async function runMix(
   const watch = new MemoryWatch(path.processes, SAMPLE_MS);
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
   const samples = watch.end();
-  const peaks = Object.entries(path.processes).map(([process, pid]) => ({ process, value: memoryOf(pid).peak }));
+  const peaks = memoryFigures("peak", "MiB", peakBy(path.processes));
   const outcome = await mix.end();
   const beganMs = performance.now();
   const unrest = await untilAtRest();
   const restSeconds = (performance.now() - beganMs) / 1_000;
-  const figures = [...memoryFigures(samples), ...peaks.map((peak) => ({ name: "peak", unit: "MiB", ...peak }))];
   return {
     case: soak.name,
     variant: origin.name,
     path: path.name,
-    figures: [...figures, ...loadFigures(outcome), { name: "counts back after", unit: "s", value: restSeconds }],
+    figures: [
+      ...sampleFigures(samples),
+      ...peaks,
+      ...loadFigures(outcome),
+      { name: "counts back after", unit: "s", value: restSeconds },
+    ],
     memory: Object.fromEntries(samples),
     ...failuresInWords([...outcome.failures, unrest]),
   };
 }
 
-function memoryFigures(samples: ReadonlyMap<string, readonly MemorySample[]>): Figure[] {
+function sampleFigures(samples: ReadonlyMap<string, readonly MemorySample[]>): Figure[] {
   const each = (name: string, unit: string, figure: (of: readonly MemorySample[]) => number): Figure[] =>
     [...samples].map(([process, of]) => ({ name, unit, process, value: figure(of) }));
   return [

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import type { BenchContext, Case, Figure, Row } from "../case.ts";
 import { median } from "../load/percentile.ts";
-import { memoryOf } from "../measure/process-usage.ts";
+import { type ByProcess, difference, memoryBy, memoryFigures } from "../measure/memory-by-process.ts";
 import { warmUp } from "../measure/warm-up.ts";
 import type { Origin } from "../origin/origin.ts";
 import type { Path } from "../path/path.ts";
@@ -69,10 +69,9 @@ interface Scene {
 }
 
 async function measureWith({ watchers, count, origin, path, admin, stalls }: Scene): Promise<Row> {
-  const memory = async (): Promise<ReadonlyMap<string, number>> => {
+  const memory = async (): Promise<ByProcess> => {
     await sleep(SETTLE_MS);
-    const processes = Object.entries({ ...path.processes, ...origin.processes });
-    return new Map(processes.map(([name, pid]) => [name, memoryOf(pid).now]));
+    return memoryBy({ ...path.processes, ...origin.processes });
   };
   const before = await memory();
   const beganMs = performance.now();
@@ -87,15 +86,6 @@ async function measureWith({ watchers, count, origin, path, admin, stalls }: Sce
   const last = await watchers.ask({ do: "close" });
   const after = await memory();
   const closingStalls = await stalls("closing");
-  const memories: Figure[] = [...before].flatMap(([process, mib]): Figure[] => {
-    const at = during.get(process) ?? Number.NaN;
-    return [
-      { name: "memory before", unit: "MiB", process, value: mib },
-      { name: "memory held", unit: "MiB", process, value: at },
-      { name: "memory after", unit: "MiB", process, value: after.get(process) ?? Number.NaN },
-      { name: "memory a watch", unit: "KiB", process, value: ((at - mib) * KIB_PER_MIB) / held },
-    ];
-  });
   return {
     case: watches.name,
     variant: `${count} watches`,
@@ -103,7 +93,10 @@ async function measureWith({ watchers, count, origin, path, admin, stalls }: Sce
     figures: [
       { name: "opening", unit: "s", value: openedMs / 1_000 },
       { name: "event to all", unit: "ms", value: median(events) },
-      ...memories,
+      ...memoryFigures("memory before", "MiB", before),
+      ...memoryFigures("memory held", "MiB", during),
+      ...memoryFigures("memory after", "MiB", after),
+      ...memoryFigures("memory a watch", "KiB", difference(during, before, KIB_PER_MIB / held)),
       ...openingStalls,
       ...eventStalls,
       ...closingStalls,

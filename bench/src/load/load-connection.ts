@@ -1,5 +1,6 @@
 import { connect as connectPlain, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { serverNameOf } from "@fairlead/protocol";
 import type { ConnectProxy, Endpoint } from "./endpoint.ts";
 import { MessageReader } from "./message-reader.ts";
 
@@ -71,10 +72,8 @@ export async function dial({ host, port, tls, connectThrough }: Endpoint): Promi
   const carrier = connectThrough && (await askProxy(connectThrough, `${host}:${port}`));
   if (tls === undefined) return carrier ?? established(connectPlain({ host, port, noDelay: true }), "connect");
   const way = carrier ? { socket: carrier } : { host, port };
-  const name = tls.servername ?? host;
-  // TLS has no server names that are addresses (RFC 6066); the certificate is checked against the host all the same.
-  const servername = /^[\d.]+$|:/.test(name) ? {} : { servername: name };
-  const socket = connectTls({ ...way, ...tls, ...servername, host: name, ALPNProtocols: ["http/1.1"] });
+  const name = tls.servername ?? host; // the certificate is checked against it, also where it is an address
+  const socket = connectTls({ ...way, ...tls, ...serverNameOf(name), host: name, ALPNProtocols: ["http/1.1"] });
   socket.setNoDelay(true);
   return established(socket, "secureConnect");
 }

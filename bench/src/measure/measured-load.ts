@@ -2,7 +2,8 @@ import type { BenchContext } from "../case.ts";
 import type { LoadJob, LoadResult } from "../load/load-job.ts";
 import type { Origin } from "../origin/origin.ts";
 import type { Path } from "../path/path.ts";
-import { cpuTimeUs, forgetPeak, machineTimeUs, memoryOf } from "./process-usage.ts";
+import { forgetPeaks, peakBy } from "./memory-by-process.ts";
+import { cpuTimeUs, machineTimeUs } from "./process-usage.ts";
 
 /** A load and what it cost. */
 export interface MeasuredLoad extends LoadResult {
@@ -26,7 +27,7 @@ export async function measureLoad(
   const times = () => ({ machine: machineTimeUs(), by: mapValues(pids, cpuTimeUs) });
   let before = times();
   let after = before;
-  for (const pid of Object.values(path.processes)) forgetPeak(pid);
+  forgetPeaks(path.processes);
   const result = await load.run(job, {
     onMeasuring: () => {
       before = times();
@@ -42,7 +43,7 @@ export async function measureLoad(
   return {
     ...result,
     cpuUs,
-    peakMib: mapValues(path.processes, (pid) => memoryOf(pid).peak),
+    peakMib: Object.fromEntries(peakBy(path.processes)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { median } from "../load/percentile.ts";
-import { forgetPeak, memoryOf } from "./process-usage.ts";
+import { forgetPeaks } from "./memory-by-process.ts";
+import { memoryOf } from "./process-usage.ts";
 
 const KIB_PER_MIB = 1024;
 const SECONDS_PER_MINUTE = 60;
@@ -22,7 +23,7 @@ export class MemoryWatch {
   /** @param pids by process name @param intervalMs between two looks, in milliseconds */
   constructor(pids: Readonly<Record<string, number>>, intervalMs: number) {
     this.#pids = pids;
-    for (const pid of Object.values(pids)) forgetPeak(pid);
+    forgetPeaks(pids);
     this.#look();
     this.#timer = setInterval(() => this.#look(), intervalMs);
   }

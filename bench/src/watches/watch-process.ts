@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { answerQuestions } from "../asked-process.ts";
 import { requestBytes } from "../load/endpoint.ts";
 import { LoadConnection } from "../load/load-connection.ts";
+import { inTurns } from "../measure/in-turns.ts";
 import type { WatchAnswer, WatchQuestion } from "./watchers.ts";
 
 /* Holds watches for its parent. */
@@ -51,11 +52,7 @@ async function openOne(question: WatchQuestion & { do: "open" }, request: Buffer
 
 async function openAll(question: WatchQuestion & { do: "open" }): Promise<void> {
   const request = requestBytes(question.endpoint, "GET", question.target);
-  let left = question.count;
-  const openInTurn = async (): Promise<void> => {
-    while (left-- > 0) await openOne(question, request).catch((error: Error) => fail(error.message));
-  };
-  await Promise.all(Array.from({ length: OPENING }, openInTurn));
+  await inTurns(question.count, OPENING, () => openOne(question, request).catch((error: Error) => fail(error.message)));
 }
 
 async function awaitEvent(): Promise<void> {
