@@ -32,6 +32,8 @@ type State =
 export class GrpcConnection {
   readonly #peer: () => PeerAddress;
   #state: State = { name: "idle" };
+  /** All that live: the current one, and those of peers that drain. */
+  readonly #sessions = new Set<ClientHttp2Session>();
 
   /** @param peer where the peer is; asked anew for each connection, since certificates change */
   constructor(peer: () => PeerAddress) {
@@ -65,17 +67,23 @@ export class GrpcConnection {
     const state = this.#state;
     this.#state = { name: "closed" };
     if (state.name === "connecting") state.abort.abort(new Error("the connection was closed"));
-    if (state.name !== "connected") return;
-    state.session.close();
-    setTimeout(() => state.session.destroy(), CLOSE_MS).unref();
+    for (const session of this.#sessions) {
+      session.close();
+      setTimeout(() => session.destroy(), CLOSE_MS).unref();
+    }
   }
 
   #connect(first: StreamRequest): void {
     const connecting = { name: "connecting" as const, waiting: new Set([first]), abort: new AbortController() };
     this.#state = connecting;
-    this.#open(connecting.abort.signal).then(
+    const { signal } = connecting.abort;
+    this.#open(signal).then(
       (session) => {
-        if (this.#state !== connecting) return session.destroy();
+        if (this.#state !== connecting) {
+          session.destroy(); // closed in the moment in which it was there
+          for (const request of connecting.waiting) request.failed(signal.reason);
+          return;
+        }
         this.#state = { name: "connected", session };
         for (const request of connecting.waiting) request.opened(session.request(request.headers));
       },
@@ -92,10 +100,12 @@ export class GrpcConnection {
     const authority =
       "path" in peer ? "http://localhost" : `${peer.tls ? "https" : "http"}://${peer.host}:${peer.port}`;
     const session = connect(authority, { ...LANE_CLIENT_OPTIONS, createConnection: () => socket });
+    this.#sessions.add(session);
     const pings = setInterval(() => ping(session), PING_INTERVAL_MS);
     session.on("error", () => {}); // "close" follows; each stream tells its owner
     session.on("close", () => {
       clearInterval(pings);
+      this.#sessions.delete(session);
       if (this.#state.name === "connected" && this.#state.session === session) this.#state = { name: "idle" };
     });
     const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Session>();
