@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
-import { dial, type PeerAddress } from "./dial.ts";
+import { dial } from "./dial.ts";
 import { LANE_CLIENT_OPTIONS } from "./http2-settings.ts";
+import type { PeerAddress } from "./peer-address.ts";
 import { receiveWindows } from "./receive-windows.ts";
 
 /** How often a connection is asked whether it lives, in milliseconds. */

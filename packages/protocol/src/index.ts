@@ -1,4 +1,4 @@
-export { hostAndPortOf, type PeerAddress, serverNameOf } from "./dial.ts";
+export { hostAndPortOf, type PeerAddress, serverNameOf } from "./peer-address.ts";
 export { type ErrorMapping, errorMapping } from "./error-table.ts";
 export { errorCodeName, FairleadError, hopName } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";

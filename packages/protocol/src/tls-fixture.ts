@@ -1,0 +1,22 @@
+/** The certificate of a peer on 127.0.0.1, `localhost` and `relay.test`, for tests, valid until 2120. Its key is public: nothing trusts it but tests. */
+export const PEER_CERT = `\
+-----BEGIN CERTIFICATE-----
+MIIBYzCCAQmgAwIBAgIBATAKBggqhkjOPQQDAjAdMRswGQYDVQQDExJmYWlybGVh
+ZCB0ZXN0IHBlZXIwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMB0x
+GzAZBgNVBAMTEmZhaXJsZWFkIHRlc3QgcGVlcjBZMBMGByqGSM49AgEGCCqGSM49
+AwEHA0IABAJz1AK+Vu1YVcpoCLaeBDEA3atQSy6B+S0CYCQrqPJRFKyjzdlDQslH
+QUOlO+ZzwgwrW351iUMPenwBh0yqWiujODA2MCYGA1UdEQQfMB2CCnJlbGF5LnRl
+c3SCCWxvY2FsaG9zdIcEfwAAATAMBgNVHRMEBTADAQH/MAoGCCqGSM49BAMCA0gA
+MEUCIASxzhSue2gsTD10BuqG8f/jyG18ZvEoviOt+lZian2yAiEA64Dj/rwcE61w
+jwjPsG2kqMv1uiq66HwUuB226FSbufo=
+-----END CERTIFICATE-----
+`;
+
+/** Its key. */
+export const PEER_KEY = `\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgpDwh/CAOQe17q4Up
+NpoCLEDq64zW1piAc4fLtEEjENuhRANCAAQCc9QCvlbtWFXKaAi2ngQxAN2rUEsu
+gfktAmAkK6jyURSso83ZQ0LJR0FDpTvmc8IMK1t+dYlDD3p8AYdMqlor
+-----END PRIVATE KEY-----
+`;
