@@ -182,6 +182,15 @@ describe("a peer is not taken", () => {
     expect(sockets.size).toBe(0);
   });
 
+  it("or is, and no timer is left either way", async () => {
+    jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "clearImmediate", "queueMicrotask"] });
+    const { port } = await tlsPeer();
+    await dialed({ host: "127.0.0.1", port, tls: { ca: PEER_CERT } });
+    expect(jest.getTimerCount()).toBe(0);
+    await expect(dial({ host: "127.0.0.1", port, tls: {} }, never)).rejects.toThrow();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
   it("and what was dialled stays when the caller gives up later", async () => {
     const { sockets, port } = await tlsPeer();
     const giveUp = new AbortController();

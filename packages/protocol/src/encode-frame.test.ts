@@ -64,6 +64,18 @@ describe("a frame written by hand", () => {
     }
   });
 
+  it("may be larger than all that is allocated at once, up to lengths of four bytes", () => {
+    for (const bytes of [4_096, 4_097, 32_763, 32_768, 65_536, 1_048_576, 2_097_152, 3_000_000]) {
+      const headers = [{ name: "X", value: Buffer.alloc(bytes, "x") }];
+      const frame = {
+        case: "whole" as const,
+        value: { head: { target: "/", headers }, body: Buffer.alloc(5_000, "y") },
+      };
+      const message = create(RequestFrameSchema, { frame });
+      expect(Buffer.compare(encodeRequestFrame(message.frame), toBinary(RequestFrameSchema, message))).toBe(0);
+    }
+  });
+
   it("stays as it is while others are written", () => {
     const random = new SeededRandom(8);
     const kept: { message: Uint8Array; copy: Buffer }[] = [];

@@ -305,6 +305,24 @@ describe("a connection that its owner closes", () => {
   });
 });
 
+describe("a connection that was lost before", () => {
+  it("is forgotten: closing has to do with those that live", async () => {
+    jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "clearImmediate", "queueMicrotask", "performance"] });
+    const all = await scene();
+    for (let i = 0; i < 3; i++) {
+      const { client } = await open(all);
+      const gone = closeOf(client);
+      (await all.came.take()).destroy();
+      await gone;
+      while (jest.getTimerCount() > 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await open(all);
+    const before = jest.getTimerCount();
+    all.connection.close();
+    expect(jest.getTimerCount()).toBe(before + 1);
+  });
+});
+
 describe("a peer that vanishes without a word", () => {
   /** A peer that answers until it is told to stop, on a raw socket before a real server. */
   async function stoppable() {
