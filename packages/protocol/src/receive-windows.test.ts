@@ -71,6 +71,15 @@ describe("a connection's windows", () => {
     expect(session.lanes).toEqual(session.own.slice(1));
   });
 
+  it.each([150, 300, 1_000])("double on a way of %i ms, though it is never quiet", (roundTripMs) => {
+    const far = connected(roundTripMs);
+    for (let i = 0; i < 200; i++) {
+      nowMs += roundTripMs / 20; // a twentieth of a window each time: one window a round trip
+      windows.received(far as unknown as Http2Session, (far.own.at(-1) ?? 0) / 20);
+    }
+    expect(far.own.slice(0, 4)).toEqual([256, 512, 1024, 2048].map((kib) => kib * KIB));
+  });
+
   it("stay small on a short way, however fast it is: the queue there is our own", () => {
     const near = connected(0.4);
     for (let i = 0; i < 20; i++) receive(20 * MIB, near); // 200 MB/s

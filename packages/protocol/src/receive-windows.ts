@@ -25,7 +25,7 @@ type Session = Http2Session & { setLocalWindowSize(bytes: number): void };
 /** The windows of one connection. */
 interface SessionWindow {
   readonly session: Session;
-  /** The shortest round trip, in milliseconds: longer ones have waited in queues. */
+  /** The shortest round trip, in milliseconds: longer ones have waited in queues. Infinite before the first. */
   roundTripMs: number;
   /** What the bandwidth-delay product has asked for, in bytes. */
   wanted: number;
@@ -53,7 +53,7 @@ export class ReceiveWindows {
 
   /** Takes in a new connection. */
   add(session: Session): void {
-    const start = { wanted: FIRST_WINDOW_BYTES, told: FIRST_WINDOW_BYTES, received: 0, roundTripMs: INTERVAL_MS };
+    const start = { wanted: FIRST_WINDOW_BYTES, told: FIRST_WINDOW_BYTES, received: 0, roundTripMs: Infinity };
     const now = performance.now();
     const window = { session, ...start, receivedAtMs: now, lookedAtMs: now };
     this.#sessions.set(session, window);
@@ -93,7 +93,7 @@ export class ReceiveWindows {
     if (wasQuiet) measureRoundTrip(window, true);
     if (window.received < MIN_WINDOW_BYTES) return;
     const elapsedMs = now - window.lookedAtMs;
-    if (elapsedMs < INTERVAL_MS) return;
+    if (elapsedMs < INTERVAL_MS || window.roundTripMs === Infinity) return;
     const perRoundTrip = (window.received * window.roundTripMs) / elapsedMs;
     window.lookedAtMs = now;
     window.received = 0;
