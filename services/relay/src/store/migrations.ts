@@ -29,4 +29,9 @@ export const MIGRATIONS: Record<string, Migration> = {
         .execute();
     },
   },
+  "0002-agents-by-cluster": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await db.schema.createIndex("agents_cluster").on("agents").column("cluster").execute();
+    },
+  },
 };
