@@ -35,4 +35,6 @@ export default {
     },
   ],
   testTimeout: 120_000,
+  // A handle that a test leaves behind must not keep a run that has ended from ending.
+  forceExit: true,
 };

@@ -1,9 +1,17 @@
-import { type ClientHttp2Stream, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import {
+  type ClientHttp2Stream,
+  createSecureServer,
+  createServer,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { type AddressInfo, connect, createServer as createSilentServer, type Socket } from "node:net";
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
 import { GrpcConnection, type StreamRequest } from "./grpc-connection.ts";
 import { Mailbox, settled } from "./lane-fixture.ts";
 import { receiveWindows } from "./receive-windows.ts";
+import { PEER_CERT, PEER_KEY } from "./tls-fixture.ts";
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
@@ -11,6 +19,7 @@ afterEach(async () => {
   jest.useRealTimers();
 });
 
+const MIB = 1024 * 1024;
 const HEADERS = { ":method": "POST", ":path": "/fairlead.test/Call" };
 
 /** A request for a stream that remembers what it heard. */
@@ -71,6 +80,15 @@ async function open({ connection, streams }: Scene): Promise<{ client: ClientHtt
   const [client, server] = await Promise.all([asked.streams.take(), streams.take()]);
   expect(server.id).toBe(client.id);
   return { client, server };
+}
+
+/** The sockets that this process opens from now on. */
+function recordSockets(): Socket[] {
+  const sockets: Socket[] = [];
+  const onSocket = (message: unknown): void => void sockets.push(Object(message).socket);
+  subscribe("net.client.socket", onSocket);
+  ends.push(() => unsubscribe("net.client.socket", onSocket));
+  return sockets;
 }
 
 const closeOf = (what: { closed: boolean; once(event: "close", listener: () => void): unknown }) =>
@@ -305,6 +323,26 @@ describe("a connection that its owner closes", () => {
   });
 });
 
+describe("a peer that refuses our certificate", () => {
+  it("says so after TLS is there (RFC 8446, 4.4.2.4); the socket is freed nevertheless", async () => {
+    const tls = { cert: PEER_CERT, key: PEER_KEY, ca: PEER_CERT };
+    const server = createSecureServer({ ...tls, requestCert: true, rejectUnauthorized: true });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    ends.push(() => new Promise((resolve) => server.close(resolve)));
+    const sockets = recordSockets();
+    const { port } = server.address() as AddressInfo;
+    const connection = new GrpcConnection(() => ({ host: "127.0.0.1", port, tls: { ca: PEER_CERT } }));
+    ends.push(() => connection.close());
+    for (let i = 0; i < 3; i++) {
+      const asked = new Asked();
+      connection.request(asked);
+      const stream = await asked.streams.take();
+      await closeOf(stream);
+    }
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, true, true]);
+  });
+});
+
 describe("a connection that was lost before", () => {
   it("is forgotten: closing has to do with those that live", async () => {
     jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "clearImmediate", "queueMicrotask", "performance"] });
@@ -344,7 +382,10 @@ describe("a peer that vanishes without a word", () => {
     const vanish = (): void => {
       for (const { socket, onward } of pairs) onward.unpipe(socket);
     };
-    return { ...all, connection, vanish };
+    const readNothing = (): void => {
+      for (const { socket, onward } of pairs) socket.unpipe(onward).pause();
+    };
+    return { ...all, connection, port: (server.address() as AddressInfo).port, vanish, readNothing };
   }
 
   const stopClock = () =>
@@ -363,6 +404,24 @@ describe("a peer that vanishes without a word", () => {
     jest.advanceTimersByTime(1);
     await gone;
     await open(all);
+  });
+
+  it("frees its socket too when the peer reads nothing and a write never ends", async () => {
+    stopClock();
+    const sockets = recordSockets();
+    const all = await stoppable();
+    const { client } = await open(all);
+    const [session] = all.sessions;
+    session?.setLocalWindowSize(64 * MIB);
+    session?.settings({ initialWindowSize: 64 * MIB });
+    await new Promise((resolve) => client.session?.once("remoteSettings", resolve));
+    const socket = sockets.find(({ remotePort }) => remotePort === all.port);
+    all.readNothing();
+    client.write(Buffer.alloc(32 * MIB));
+    const gone = closeOf(client);
+    jest.advanceTimersByTime(15_000);
+    await gone;
+    expect(socket?.destroyed).toBe(true);
   });
 
   it("is not what a peer does that answers: it is kept for as long as it does", async () => {

@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import type { Socket } from "node:net";
 import { dial } from "./dial.ts";
 import { LANE_CLIENT_OPTIONS } from "./http2-settings.ts";
 import type { PeerAddress } from "./peer-address.ts";
@@ -33,8 +34,8 @@ type State =
 export class GrpcConnection {
   readonly #peer: () => PeerAddress;
   #state: State = { name: "idle" };
-  /** All that live: the current one, and those of peers that drain. */
-  readonly #sessions = new Set<ClientHttp2Session>();
+  /** All that live, the current one and those of peers that drain, each with its socket. */
+  readonly #sessions = new Map<ClientHttp2Session, Socket>();
 
   /** @param peer where the peer is; asked anew for each connection, since certificates change */
   constructor(peer: () => PeerAddress) {
@@ -68,9 +69,9 @@ export class GrpcConnection {
     const state = this.#state;
     this.#state = { name: "closed" };
     if (state.name === "connecting") state.abort.abort(new Error("the connection was closed"));
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       session.close();
-      setTimeout(() => session.destroy(), CLOSE_MS).unref();
+      setTimeout(() => this.#cut(session), CLOSE_MS).unref();
     }
   }
 
@@ -81,7 +82,7 @@ export class GrpcConnection {
     this.#open(signal).then(
       (session) => {
         if (this.#state !== connecting) {
-          session.destroy(); // closed in the moment in which it was there
+          this.#cut(session); // closed in the moment in which it was there
           for (const request of connecting.waiting) request.failed(signal.reason);
           return;
         }
@@ -101,8 +102,10 @@ export class GrpcConnection {
     const authority =
       "path" in peer ? "http://localhost" : `${peer.tls ? "https" : "http"}://${peer.host}:${peer.port}`;
     const session = connect(authority, { ...LANE_CLIENT_OPTIONS, createConnection: () => socket });
-    this.#sessions.add(session);
-    const pings = setInterval(() => ping(session), PING_INTERVAL_MS);
+    this.#sessions.set(session, socket);
+    // As when the peer refuses our certificate (TLS 1.3 tells it late): node would keep the socket for good.
+    socket.on("error", () => socket.destroy());
+    const pings = setInterval(() => this.#ping(session), PING_INTERVAL_MS);
     session.on("error", () => {}); // "close" follows; each stream tells its owner
     session.on("close", () => {
       clearInterval(pings);
@@ -118,10 +121,17 @@ export class GrpcConnection {
     session.once("close", () => reject(new Error("the peer closed the connection")));
     return promise;
   }
-}
 
-function ping(session: ClientHttp2Session): void {
-  if (session.destroyed) return;
-  const timer = setTimeout(() => session.destroy(new Error("the peer does not answer pings")), PING_TIMEOUT_MS);
-  session.ping(() => clearTimeout(timer));
+  #ping(session: ClientHttp2Session): void {
+    if (session.destroyed) return;
+    const cut = (): void => this.#cut(session, new Error("the peer does not answer pings"));
+    const timer = setTimeout(cut, PING_TIMEOUT_MS);
+    session.ping(() => clearTimeout(timer));
+  }
+
+  /** Ends a session at once. node keeps the socket until what it writes is written: of a peer that is gone, never. */
+  #cut(session: ClientHttp2Session, cause?: Error): void {
+    session.destroy(cause);
+    this.#sessions.get(session)?.destroy();
+  }
 }
