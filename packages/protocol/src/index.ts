@@ -1,4 +1,3 @@
-export { hostAndPortOf, type PeerAddress, serverNameOf } from "./peer-address.ts";
 export { type ErrorMapping, errorMapping } from "./error-table.ts";
 export { errorCodeName, FairleadError, hopName } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
@@ -24,6 +23,7 @@ export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
 export { methodPath } from "./method-path.ts";
 export { Patience } from "./patience.ts";
+export { hostAndPortOf, type PeerAddress, serverNameOf } from "./peer-address.ts";
 export { receiveWindows } from "./receive-windows.ts";
 export { requestHeadOf } from "./request-head.ts";
 export { failExchange, type SpliceOptions, splice } from "./splice.ts";
