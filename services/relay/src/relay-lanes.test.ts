@@ -507,6 +507,7 @@ describe("the relay's counts", () => {
       "client_lanes",
       "exchanges",
       "sessions",
+      "waiting_connections",
       "waiting_exchanges",
     ]);
   });

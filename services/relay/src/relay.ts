@@ -27,13 +27,15 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   const tls = { cert: await readFile(config.tls.certFile), key: await readFile(config.tls.keyFile) };
   const handle = requestHandler(app.get(RPC_HANDLER), adapter);
   const port = new PublicPort(tls, access, app.get(TunnelServiceHandler), handle);
-  const url = await listen(port, config);
+  const { host } = config.listen;
+  const url = `https://${host.includes(":") ? `[${host}]` : host}:${await port.listen(host, config.listen.port)}`;
   log.info({ url }, "listening");
   return {
     ready: { url },
     notReady: () => undefined,
     counts: () => ({
       sessions: port.sessionCount,
+      waiting_connections: port.waitingCount,
       agents: attachments.all().length,
       agent_lanes: attachments.all().reduce((sum, attachment) => sum + attachment.laneCount, 0),
       waiting_exchanges: attachments.waitingCount,
@@ -65,15 +67,6 @@ function requestHandler(rpc: RequestHandler, adapter: FastifyAdapter): RequestHa
       response.end();
     }
   };
-}
-
-async function listen(port: PublicPort, { listen: { host, port: number } }: RelayConfig): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  port.server.once("error", reject).listen(number, host, resolve);
-  await promise;
-  const address = port.server.address();
-  const actual = typeof address === "object" && address ? address.port : number;
-  return `https://${host.includes(":") ? `[${host}]` : host}:${actual}`;
 }
 
 /** Lets exchanges end within the grace; idle lanes are ended as they fall idle. */

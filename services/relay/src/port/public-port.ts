@@ -19,6 +19,12 @@ import {
 } from "@fairlead/protocol";
 import type { AccessServiceHandler } from "../lanes/access-service.ts";
 import type { TunnelServiceHandler } from "../lanes/tunnel-service.ts";
+import { PacedListener } from "./paced-listener.ts";
+
+/** How many connections the kernel keeps for us until we accept them, if its own limit (somaxconn) allows it. */
+const LISTEN_BACKLOG = 4_096;
+/** How long a TLS handshake may take once it has begun, in milliseconds. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Certificate and key, PEM. */
 export interface PortTls {
@@ -38,17 +44,19 @@ export type RequestHandler = (
  * set: with grpc-js as a server, uploads are limited to 64 KiB a round trip.
  */
 export class PublicPort {
-  readonly server: Http2SecureServer;
+  readonly #listener: PacedListener;
+  readonly #server: Http2SecureServer;
   readonly #sessions = new Set<ServerHttp2Session>();
 
   constructor(tls: PortTls, access: AccessServiceHandler, tunnel: TunnelServiceHandler, handle: RequestHandler) {
     const http1 = { allowHTTP1: true, maxHeaderSize: MAX_HEAD_BYTES }; // node's own limit is 16 KiB
-    this.server = createSecureServer({
+    this.#server = createSecureServer({
       ...LANE_SERVER_OPTIONS,
       ...tls,
       ...http1,
       settings: { ...LANE_SERVER_OPTIONS.settings, maxHeaderListSize: MAX_HEAD_BYTES },
       minVersion: "TLSv1.2",
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     const streams: Record<string, (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void> = {
       [methodPath(AccessService.method.exchange)]: (stream) => access.exchange(stream),
@@ -56,11 +64,13 @@ export class PublicPort {
       [methodPath(TunnelService.method.attach)]: (stream, headers) =>
         tunnel.attach(stream, bearerToken(headers.authorization)),
     };
-    this.server.on("session", (session) => this.#onSession(session));
-    this.server.on("request", handle); // HTTP/1.1
+    this.#listener = new PacedListener((socket) => this.#server.emit("connection", socket));
+    this.#server.on("secureConnection", (socket) => this.#listener.done(socket));
+    this.#server.on("session", (session) => this.#onSession(session));
+    this.#server.on("request", handle); // HTTP/1.1
     // With "request" node adds a listener of its own that wraps every http2 stream; ours wraps only what needs it.
-    this.server.removeAllListeners("stream");
-    this.server.on("stream", (stream, headers, _flags, rawHeaders: string[] = []) => {
+    this.#server.removeAllListeners("stream");
+    this.#server.on("stream", (stream, headers, _flags, rawHeaders: string[] = []) => {
       const serve = headers[":method"] === "POST" ? streams[headers[":path"] ?? ""] : undefined;
       if (serve) return serve(stream, headers);
       handle(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
@@ -71,9 +81,25 @@ export class PublicPort {
     return this.#sessions.size;
   }
 
+  /** Connections whose handshake has yet to begin. */
+  get waitingCount(): number {
+    return this.#listener.waiting;
+  }
+
+  /** Listens. @returns the port, which the system chose if it is 0. @throws Error if it cannot be had */
+  async listen(host: string, port: number): Promise<number> {
+    const { server } = this.#listener;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once("error", reject).listen({ host, port, backlog: LISTEN_BACKLOG }, resolve);
+    await promise;
+    const address = server.address();
+    return typeof address === "object" && address ? address.port : port;
+  }
+
   /** Takes no new connection and no new stream; what is open goes on. */
   drain(): void {
-    this.server.close();
+    this.#listener.close();
+    this.#server.close();
     for (const session of this.#sessions) session.close();
   }
 
