@@ -9,7 +9,7 @@ import type { Path } from "../path/path.ts";
 import { failuresOf } from "./figures.ts";
 
 const EXECS = 1_000;
-const QUICK_EXECS = 100;
+const QUICK_EXECS = 50;
 const WORKERS = 10;
 const US_PER_MS = 1_000;
 
