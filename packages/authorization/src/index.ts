@@ -1,0 +1,2 @@
+export { inWords, isReadOnly } from "./read-only.ts";
+export type { RequestLine } from "./request-info.ts";
