@@ -36,7 +36,7 @@ function randomScalar(name: string, random: SeededRandom): unknown {
   if (["status", "duration_us", "retry_after_seconds"].includes(name)) {
     return random.pick([0, 1, 127, 128, 200, 65_536, 2 ** 31, 2 ** 32 - 1]);
   }
-  return name === "wants_timings" ? random.pick([true, false]) : random.pick(texts);
+  return ["wants_timings", "read_only"].includes(name) ? random.pick([true, false]) : random.pick(texts);
 }
 
 const FIELDS: [string, DescMessage, string][] = [RequestFrameSchema, ResponseFrameSchema].flatMap((schema) =>

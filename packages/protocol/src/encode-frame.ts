@@ -8,6 +8,7 @@ import type {
   RequestHead,
   ResponseFrame,
   ResponseHead,
+  Scope,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { ResponseFrameSchema } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { MessageWriter } from "./message-writer.ts";
@@ -80,6 +81,9 @@ function encodeWhole<Head>(
 }
 
 function writeRequestHead(to: MessageWriter, head: RequestHead): void {
+  to.string(9, head.client);
+  const { scope } = head;
+  if (scope !== undefined) to.message(8, () => writeScope(to, scope));
   to.bool(7, head.wantsTimings);
   to.string(6, head.upgrade);
   writeHeaders(to, 5, head.headers);
@@ -87,6 +91,20 @@ function writeRequestHead(to: MessageWriter, head: RequestHead): void {
   to.string(3, head.method);
   to.string(2, head.cluster);
   to.bytes(1, head.exchangeId);
+}
+
+function writeScope(to: MessageWriter, { readOnly, groups }: Scope): void {
+  if (groups !== undefined) to.message(2, () => writeTexts(to, 1, groups.names));
+  to.bool(1, readOnly);
+}
+
+/** Repeated texts: an empty one is written too, unlike a single one. */
+function writeTexts(to: MessageWriter, field: number, texts: readonly string[]): void {
+  for (let i = texts.length - 1; i >= 0; i--) {
+    const text = texts[i] as string;
+    if (text === "") to.message(field, () => {});
+    else to.string(field, text);
+  }
 }
 
 function writeResponseHead(to: MessageWriter, head: ResponseHead): void {

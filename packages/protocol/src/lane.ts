@@ -232,17 +232,22 @@ export class Lane {
 
 /** Decodes a request frame. @throws FairleadError PROTOCOL_VIOLATION if the bytes are malformed */
 export function decodeRequest(message: Uint8Array): RequestFrame["frame"] {
-  return decodeFrame(RequestFrameSchema, message).frame;
+  return decodeFrame(RequestFrameSchema, message, true).frame;
 }
 
 /** Decodes a response frame. @throws FairleadError PROTOCOL_VIOLATION if the bytes are malformed */
 export function decodeResponse(message: Uint8Array): ResponseFrame["frame"] {
-  return decodeFrame(ResponseFrameSchema, message).frame;
+  return decodeFrame(ResponseFrameSchema, message, false).frame;
 }
 
-function decodeFrame<D extends DescMessage>(schema: D, message: Uint8Array): MessageShape<D> {
+/** @param readUnknownFields whether to note what is not in the schema: a request's scope may not have any */
+function decodeFrame<D extends DescMessage>(
+  schema: D,
+  message: Uint8Array,
+  readUnknownFields: boolean,
+): MessageShape<D> {
   try {
-    return fromBinary(schema, message, { readUnknownFields: false });
+    return fromBinary(schema, message, { readUnknownFields });
   } catch (cause) {
     const sentence = `a ${schema.typeName} cannot be decoded`;
     throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.UNSPECIFIED, sentence, { cause });

@@ -4,6 +4,8 @@ import type { RequestFrame, RequestHead } from "./gen/fairlead/tunnel/v1alpha1/e
 import { MAX_FRAME_DATA_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
 
 const EXCHANGE_ID_BYTES = 16;
+/** The client's name and version, for logs. */
+const CLIENT = /^[\x20-\x7e]{0,128}$/;
 
 /**
  * The head of the frame that opens an exchange, held to what the schema's comments say of it.
@@ -15,6 +17,9 @@ export function requestHeadOf(frame: RequestFrame["frame"], peerHop: Hop): Reque
   const head = frame.case === "whole" ? frame.value.head : frame.case === "head" ? frame.value : undefined;
   if (head === undefined) throw violation(peerHop, "a request has no head");
   if (head.exchangeId.length !== EXCHANGE_ID_BYTES) throw violation(peerHop, "an exchange id is not 16 bytes");
+  if (!CLIENT.test(head.client))
+    throw violation(peerHop, "a client's name is not plain text of 128 characters at most");
+  checkScope(head, peerHop);
   if (headBytes(head) > MAX_HEAD_BYTES) {
     throw new FairleadError(
       ErrorCode.HEAD_TOO_LARGE,
@@ -28,8 +33,17 @@ export function requestHeadOf(frame: RequestFrame["frame"], peerHop: Hop): Reque
   return head;
 }
 
-function headBytes({ target, headers }: RequestHead): number {
-  return headers.reduce((sum, { name, value }) => sum + name.length + value.length, target.length);
+/** A limit that this hop would not enforce must not be taken for none. */
+function checkScope({ scope }: RequestHead, peerHop: Hop): void {
+  if (scope === undefined) return;
+  if ((scope.$unknown ?? []).length + (scope.groups?.$unknown ?? []).length === 0) return;
+  const sentence = "the context asks for a limit that this version does not know; update it, or use another context";
+  throw violation(peerHop, sentence);
+}
+
+function headBytes({ target, headers, scope }: RequestHead): number {
+  const groupBytes = (scope?.groups?.names ?? []).reduce((sum, name) => sum + name.length, 0);
+  return headers.reduce((sum, { name, value }) => sum + name.length + value.length, target.length + groupBytes);
 }
 
 function violation(peerHop: Hop, sentence: string): FairleadError {

@@ -86,6 +86,7 @@ export class OfferedLane {
       headers: [],
       upgrade: "",
       wantsTimings: false,
+      client: "",
     };
     const $typeName = "fairlead.tunnel.v1alpha1.WholeRequest";
     this.lane.sendRequest({ case: "whole", value: { $typeName, head, body: Buffer.from(body), trailers: [] } });

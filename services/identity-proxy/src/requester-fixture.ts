@@ -122,6 +122,7 @@ export function requestHead(changes: Partial<RequestHead>): RequestHead {
     headers: [],
     upgrade: "",
     wantsTimings: false,
+    client: "",
     ...changes,
   };
 }

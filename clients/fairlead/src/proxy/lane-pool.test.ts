@@ -47,6 +47,7 @@ async function exchange(lane: Lane, served: ServedLane): Promise<void> {
     headers: [],
     upgrade: "",
     wantsTimings: false,
+    client: "",
   };
   const $typeName = "fairlead.tunnel.v1alpha1.WholeRequest";
   lane.sendRequest({ case: "whole", value: { $typeName, head, body: new Uint8Array(), trailers: [] } });

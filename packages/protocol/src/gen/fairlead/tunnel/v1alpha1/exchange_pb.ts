@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/tunnel/v1alpha1/exchange.proto.
  */
 export const file_fairlead_tunnel_v1alpha1_exchange: GenFile = /*@__PURE__*/
-  fileDesc("CidmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZXhjaGFuZ2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSLcAgoMUmVxdWVzdEZyYW1lEjUKBGhlYWQYASABKAsyJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVxdWVzdEhlYWRIABIuCgRkYXRhGAIgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYAyABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASNwoFd2hvbGUYBCABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXF1ZXN0SABCeAoFZnJhbWUSb4roGA1zdGFydCAtPiBpZGxliugYEmlkbGUgLT4gaGVhZCB3aG9sZYroGBBoZWFkIC0+IGRhdGEgZW5kiugYEGRhdGEgLT4gZGF0YSBlbmSK6BgLZW5kIC0+IGlkbGWK6BgNd2hvbGUgLT4gaWRsZUoECAUQDSL8BAoNUmVzcG9uc2VGcmFtZRIwCgVyZWFkeRgBIAEoCzIfLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWFkeUgAEj8KDWluZm9ybWF0aW9uYWwYAiABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVzcG9uc2VIZWFkSAASNgoEaGVhZBgDIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWRIABIuCgRkYXRhGAQgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYBSABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASOAoFd2hvbGUYBiABKAsyJy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXNwb25zZUgAEjAKBWVycm9yGAcgASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkVycm9ySABC7wEKBWZyYW1lEuUBiugYDnN0YXJ0IC0+IHJlYWR5iugYDXJlYWR5IC0+IGlkbGWK6BgmaWRsZSAtPiBpbmZvcm1hdGlvbmFsIGhlYWQgd2hvbGUgZXJyb3KK6BgvaW5mb3JtYXRpb25hbCAtPiBpbmZvcm1hdGlvbmFsIGhlYWQgd2hvbGUgZXJyb3KK6BgWaGVhZCAtPiBkYXRhIGVuZCBlcnJvcoroGBZkYXRhIC0+IGRhdGEgZW5kIGVycm9yiugYC2VuZCAtPiBpZGxliugYDXdob2xlIC0+IGlkbGWK6BgNZXJyb3IgLT4gaWRsZUoECAgQESIbCgVSZWFkeRISCgpzZXNzaW9uX2lkGAEgASgMIiUKBkhlYWRlchIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgMIq4BCgtSZXF1ZXN0SGVhZBITCgtleGNoYW5nZV9pZBgBIAEoDBIPCgdjbHVzdGVyGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXISDwoHdXBncmFkZRgGIAEoCRIVCg13YW50c190aW1pbmdzGAcgASgIIoUBCgxXaG9sZVJlcXVlc3QSMwoEaGVhZBgBIAEoCzIlLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXF1ZXN0SGVhZBIMCgRib2R5GAIgASgMEjIKCHRyYWlsZXJzGAMgAygLMiAuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkhlYWRlciK9AQoMUmVzcG9uc2VIZWFkEhMKC2V4Y2hhbmdlX2lkGAEgASgMEg4KBnN0YXR1cxgCIAEoDRIOCgZyZWFzb24YAyABKAkSMQoHaGVhZGVycxgEIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXISDwoHdXBncmFkZRgFIAEoCRI0Cgd0aW1pbmdzGAYgAygLMiMuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkhvcFRpbWluZyJMCglIb3BUaW1pbmcSKgoDaG9wGAEgASgOMh0uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkhvcBITCgtkdXJhdGlvbl91cxgCIAEoDSKHAQoNV2hvbGVSZXNwb25zZRI0CgRoZWFkGAEgASgLMiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlc3BvbnNlSGVhZBIMCgRib2R5GAIgASgMEjIKCHRyYWlsZXJzGAMgAygLMiAuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkhlYWRlciIkCgREYXRhEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIlcKA0VuZBIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDBIyCgh0cmFpbGVycxgDIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXJiBnByb3RvMw", [file_fairlead_stream_v1alpha1_order, file_fairlead_tunnel_v1alpha1_error]);
+  fileDesc("CidmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZXhjaGFuZ2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSLcAgoMUmVxdWVzdEZyYW1lEjUKBGhlYWQYASABKAsyJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVxdWVzdEhlYWRIABIuCgRkYXRhGAIgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYAyABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASNwoFd2hvbGUYBCABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXF1ZXN0SABCeAoFZnJhbWUSb4roGA1zdGFydCAtPiBpZGxliugYEmlkbGUgLT4gaGVhZCB3aG9sZYroGBBoZWFkIC0+IGRhdGEgZW5kiugYEGRhdGEgLT4gZGF0YSBlbmSK6BgLZW5kIC0+IGlkbGWK6BgNd2hvbGUgLT4gaWRsZUoECAUQDSL8BAoNUmVzcG9uc2VGcmFtZRIwCgVyZWFkeRgBIAEoCzIfLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWFkeUgAEj8KDWluZm9ybWF0aW9uYWwYAiABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVzcG9uc2VIZWFkSAASNgoEaGVhZBgDIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWRIABIuCgRkYXRhGAQgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYBSABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASOAoFd2hvbGUYBiABKAsyJy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXNwb25zZUgAEjAKBWVycm9yGAcgASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkVycm9ySABC7wEKBWZyYW1lEuUBiugYDnN0YXJ0IC0+IHJlYWR5iugYDXJlYWR5IC0+IGlkbGWK6BgmaWRsZSAtPiBpbmZvcm1hdGlvbmFsIGhlYWQgd2hvbGUgZXJyb3KK6BgvaW5mb3JtYXRpb25hbCAtPiBpbmZvcm1hdGlvbmFsIGhlYWQgd2hvbGUgZXJyb3KK6BgWaGVhZCAtPiBkYXRhIGVuZCBlcnJvcoroGBZkYXRhIC0+IGRhdGEgZW5kIGVycm9yiugYC2VuZCAtPiBpZGxliugYDXdob2xlIC0+IGlkbGWK6BgNZXJyb3IgLT4gaWRsZUoECAgQESIbCgVSZWFkeRISCgpzZXNzaW9uX2lkGAEgASgMIiUKBkhlYWRlchIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgMIu4BCgtSZXF1ZXN0SGVhZBITCgtleGNoYW5nZV9pZBgBIAEoDBIPCgdjbHVzdGVyGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXISDwoHdXBncmFkZRgGIAEoCRIVCg13YW50c190aW1pbmdzGAcgASgIEi4KBXNjb3BlGAggASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlNjb3BlEg4KBmNsaWVudBgJIAEoCSJQCgVTY29wZRIRCglyZWFkX29ubHkYASABKAgSNAoGZ3JvdXBzGAIgASgLMiQuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkdyb3VwTGltaXQiGwoKR3JvdXBMaW1pdBINCgVuYW1lcxgBIAMoCSKFAQoMV2hvbGVSZXF1ZXN0EjMKBGhlYWQYASABKAsyJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVxdWVzdEhlYWQSDAoEYm9keRgCIAEoDBIyCgh0cmFpbGVycxgDIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXIivQEKDFJlc3BvbnNlSGVhZBITCgtleGNoYW5nZV9pZBgBIAEoDBIOCgZzdGF0dXMYAiABKA0SDgoGcmVhc29uGAMgASgJEjEKB2hlYWRlcnMYBCADKAsyIC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSGVhZGVyEg8KB3VwZ3JhZGUYBSABKAkSNAoHdGltaW5ncxgGIAMoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Ib3BUaW1pbmciTAoJSG9wVGltaW5nEioKA2hvcBgBIAEoDjIdLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Ib3ASEwoLZHVyYXRpb25fdXMYAiABKA0ihwEKDVdob2xlUmVzcG9uc2USNAoEaGVhZBgBIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWQSDAoEYm9keRgCIAEoDBIyCgh0cmFpbGVycxgDIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXIiJAoERGF0YRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDCJXCgNFbmQSDgoGb2Zmc2V0GAEgASgEEgwKBGRhdGEYAiABKAwSMgoIdHJhaWxlcnMYAyADKAsyIC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSGVhZGVyYgZwcm90bzM", [file_fairlead_stream_v1alpha1_order, file_fairlead_tunnel_v1alpha1_error]);
 
 /**
  * RequestFrame is one message of a lane's request direction. A lane carries one exchange at a time and is then
@@ -254,6 +254,22 @@ export type RequestHead = Message<"fairlead.tunnel.v1alpha1.RequestHead"> & {
    * @generated from field: bool wants_timings = 7;
    */
   wantsTimings: boolean;
+
+  /**
+   * What the caller asked to be kept from, by the kubeconfig's context; not set: nothing. The identity proxy
+   * enforces it. A hop on the way may narrow it and never widen it.
+   *
+   * @generated from field: fairlead.tunnel.v1alpha1.Scope scope = 8;
+   */
+  scope?: Scope | undefined;
+
+  /**
+   * The client's name and version, such as "fairlead/0.1.0": at most 128 printable ASCII characters, for audit logs
+   * only. Nothing may be decided by it.
+   *
+   * @generated from field: string client = 9;
+   */
+  client: string;
 };
 
 /**
@@ -262,6 +278,57 @@ export type RequestHead = Message<"fairlead.tunnel.v1alpha1.RequestHead"> & {
  */
 export const RequestHeadSchema: GenMessage<RequestHead> = /*@__PURE__*/
   messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 4);
+
+/**
+ * Scope narrows what a request may do, beside all that the caller may. It never grants anything. A hop that does not
+ * know one of its fields refuses the request: to leave a limit out would widen it.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.Scope
+ */
+export type Scope = Message<"fairlead.tunnel.v1alpha1.Scope"> & {
+  /**
+   * Only requests that read.
+   *
+   * @generated from field: bool read_only = 1;
+   */
+  readOnly: boolean;
+
+  /**
+   * Only these groups of the caller's count; not set: all.
+   *
+   * @generated from field: fairlead.tunnel.v1alpha1.GroupLimit groups = 2;
+   */
+  groups?: GroupLimit | undefined;
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.Scope.
+ * Use `create(ScopeSchema)` to create a new message.
+ */
+export const ScopeSchema: GenMessage<Scope> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 5);
+
+/**
+ * GroupLimit names the groups that count.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.GroupLimit
+ */
+export type GroupLimit = Message<"fairlead.tunnel.v1alpha1.GroupLimit"> & {
+  /**
+   * Names, as the identity proxy's authentication configuration maps them. One that the caller is not in changes
+   * nothing; without any, the caller is in no group.
+   *
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.GroupLimit.
+ * Use `create(GroupLimitSchema)` to create a new message.
+ */
+export const GroupLimitSchema: GenMessage<GroupLimit> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 6);
 
 /**
  * WholeRequest is a request that fits one message.
@@ -296,7 +363,7 @@ export type WholeRequest = Message<"fairlead.tunnel.v1alpha1.WholeRequest"> & {
  * Use `create(WholeRequestSchema)` to create a new message.
  */
 export const WholeRequestSchema: GenMessage<WholeRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 5);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 7);
 
 /**
  * ResponseHead is what a response says before its body.
@@ -352,7 +419,7 @@ export type ResponseHead = Message<"fairlead.tunnel.v1alpha1.ResponseHead"> & {
  * Use `create(ResponseHeadSchema)` to create a new message.
  */
 export const ResponseHeadSchema: GenMessage<ResponseHead> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 6);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 8);
 
 /**
  * HopTiming says how long a hop waited for the answer.
@@ -380,7 +447,7 @@ export type HopTiming = Message<"fairlead.tunnel.v1alpha1.HopTiming"> & {
  * Use `create(HopTimingSchema)` to create a new message.
  */
 export const HopTimingSchema: GenMessage<HopTiming> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 7);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 9);
 
 /**
  * WholeResponse is a response that fits one message.
@@ -415,7 +482,7 @@ export type WholeResponse = Message<"fairlead.tunnel.v1alpha1.WholeResponse"> & 
  * Use `create(WholeResponseSchema)` to create a new message.
  */
 export const WholeResponseSchema: GenMessage<WholeResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 8);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 10);
 
 /**
  * Data is a piece of a body or of an upgraded connection.
@@ -443,7 +510,7 @@ export type Data = Message<"fairlead.tunnel.v1alpha1.Data"> & {
  * Use `create(DataSchema)` to create a new message.
  */
 export const DataSchema: GenMessage<Data> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 9);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 11);
 
 /**
  * End says that a direction is complete: nothing was lost and nothing more will come.
@@ -478,5 +545,5 @@ export type End = Message<"fairlead.tunnel.v1alpha1.End"> & {
  * Use `create(EndSchema)` to create a new message.
  */
 export const EndSchema: GenMessage<End> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 10);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 12);
 
