@@ -1,2 +1,3 @@
 export { inWords, isReadOnly } from "./read-only.ts";
 export type { RequestLine } from "./request-info.ts";
+export { checkScope, narrowed } from "./scope.ts";

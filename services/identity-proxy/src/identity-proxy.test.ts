@@ -282,3 +282,64 @@ it("an apiserver that is away is named", async () => {
   const fault = faultOf(await requester.exchange(asJane()));
   expect(fault).toMatchObject({ code: ErrorCode.UNREACHABLE, hop: Hop.APISERVER });
 });
+
+describe("a request of a context with a scope", () => {
+  const EXEC = "/api/v1/namespaces/ns/pods/p/exec?command=sh";
+  const limit = (...names: string[]) => ({ $typeName: "fairlead.tunnel.v1alpha1.GroupLimit" as const, names });
+  const scope = (changes: { readOnly?: boolean; groups?: ReturnType<typeof limit> }) => ({
+    scope: { $typeName: "fairlead.tunnel.v1alpha1.Scope" as const, readOnly: false, ...changes },
+  });
+  const readOnly = scope({ readOnly: true });
+
+  it("acts with the caller's groups that the scope names, and no others", async () => {
+    await requester.exchange({ ...asJane(), ...scope({ groups: limit("ops", "root", "system:masters") }) });
+    expect(valuesOf(cluster.seen[0], "impersonate-group")).toEqual(["ops"]);
+    expect(valuesOf(cluster.seen[0], "impersonate-user")).toEqual(["jane"]);
+  });
+
+  it("acts without any group where the scope names none", async () => {
+    await requester.exchange({ ...asJane(), ...scope({ groups: limit() }) });
+    expect(valuesOf(cluster.seen[0], "impersonate-group")).toEqual([]);
+  });
+
+  it("takes nothing away from the next request with the same token", async () => {
+    const caller = asJane();
+    await requester.exchange({ ...caller, ...scope({ groups: limit() }) });
+    await requester.exchange(caller);
+    expect(valuesOf(cluster.seen[1], "impersonate-group")).toEqual(["dev", "ops"]);
+  });
+
+  it("reads, when it is read-only", async () => {
+    expect(await requester.exchange({ ...asJane(), ...readOnly })).toMatchObject({ status: 200 });
+    const target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    expect(await requester.exchange({ ...asJane(), ...readOnly, method: "POST", target }, "{}")).toMatchObject({
+      status: 200,
+    });
+  });
+
+  it.each([
+    ["a delete", "DELETE", "/api/v1/namespaces/ns/pods/p"],
+    ["a patch", "PATCH", "/api/v1/namespaces/ns/pods/p"],
+    ["an exec without an upgrade", "POST", EXEC],
+    ["an exec in other letters", "GET", EXEC.replace("exec", "%65xec")],
+    ["an exec behind an encoded slash", "GET", EXEC.replace("/exec", "%2fexec")],
+    ["a proxied node", "GET", "/api/v1/nodes/n/proxy/exec/ns/p/c"],
+  ])("reaches no apiserver with %s, when it is read-only, whatever the relay says", async (_what, method, target) => {
+    const answer = await requester.exchange({ ...asJane(), ...readOnly, method, target });
+    expect(faultOf(answer)).toMatchObject({ code: ErrorCode.ACCESS_DENIED, hop: Hop.IDENTITY_PROXY });
+    expect(cluster.seen).toEqual([]);
+  });
+
+  it.each([
+    ["GET", "websocket"],
+    ["POST", "SPDY/3.1"],
+  ])("reaches no apiserver with an exec by %s over %s, when it is read-only", async (method, upgrade) => {
+    requester.begin({ ...asJane(), ...readOnly, method, upgrade, target: EXEC });
+    const fault = faultOf(await requester.answer());
+    expect(fault).toMatchObject({ code: ErrorCode.ACCESS_DENIED, hop: Hop.IDENTITY_PROXY });
+    expect(fault.message).toBe(
+      'this context is read-only, and "create pods/exec" is more than reading; choose a context that is not',
+    );
+    expect(cluster.seen).toEqual([]);
+  });
+});

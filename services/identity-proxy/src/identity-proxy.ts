@@ -1,6 +1,7 @@
 import type { Subject, TokenVerifier } from "@fairlead/authentication";
+import { checkScope, narrowed } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
-import type { RequestHead } from "@fairlead/protocol";
+import { Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
@@ -12,7 +13,9 @@ import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impers
  */
 export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log: Logger): Prepare {
   const judge = (status: number) => apiserver.judge(status);
-  const as = (subject: Subject, head: RequestHead, { host, pool, token }: ApiserverConnection): Upstream => {
+  const as = (caller: Subject, head: RequestHead, { host, pool, token }: ApiserverConnection): Upstream => {
+    const subject = narrowed(caller, head.scope); // nothing below knows the caller's other groups
+    checkScope(head, Hop.IDENTITY_PROXY);
     refuseImpersonation(head);
     log.debug({ exchange: head.exchangeId, user: subject.user, method: head.method }, "request");
     return { pool, headers: impersonatingHeaders(head, subject, host, token), judge };
