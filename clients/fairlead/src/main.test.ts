@@ -372,6 +372,20 @@ describe("a command that succeeds", () => {
     expect(out).not.toContain(TOKEN);
   });
 
+  it("prints a kubeconfig of a context with a scope, with a name that says so and a credential of its own", async () => {
+    const outcomes = await runAll([
+      ["kubeconfig", "prod", ...toRelay()],
+      ["kubeconfig", "prod", "--read-only", "--groups", "dev,ops", ...toRelay()],
+      ["kubeconfig", "prod", "--read-only", "--groups", "dev,,ops", ...toRelay()],
+    ]);
+    const [full, scoped] = outcomes.slice(0, 2).map(({ out }) => parse(out));
+    expect(scoped["current-context"]).toBe("fairlead-prod:read-only:groups=dev,ops");
+    expect(scoped.clusters[0].cluster).toEqual(full.clusters[0].cluster);
+    expect(scoped.users[0].user.token).toMatch(/^fls1\./);
+    expect(outcomes[1]?.out).not.toContain(full.users[0].user.token);
+    expect(outcomes[2]).toMatchObject({ code: 1, out: "", told: expect.stringMatching(/a group without a name/) });
+  });
+
   it("writes it to a file, or merges it into the first of KUBECONFIG", async () => {
     const [file, merged] = [join(folder, "own.conf"), join(folder, "merged.conf")];
     await writeFile(merged, "# mine\napiVersion: v1\nkind: Config\n");

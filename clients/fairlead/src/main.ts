@@ -8,10 +8,11 @@ import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { rulesCommand } from "./commands/rules.ts";
 import { printJson, tellError } from "./output.ts";
+import { VERSION } from "./version.ts";
 
 const program = addRelayOptions(new Command("fairlead"))
   .description("Reach Kubernetes clusters that accept no inbound connection.")
-  .version("0.1.0")
+  .version(VERSION)
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead clusters                    # what you may reach\n" +

@@ -1,6 +1,6 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { refuseUnverifiedTls } from "@fairlead/service";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { OutputFormat } from "../output.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
 import { tokenSource } from "../relay/token-source.ts";
@@ -49,4 +49,12 @@ export function parseLabels(pairs: readonly string[]): Record<string, string> {
 /** Collects an option that may be given several times. */
 export function collect(value: string, before: string[]): string[] {
   return [...before, value];
+}
+
+/** Reads a port. @throws InvalidArgumentError for what is none */
+export function port(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1 || number > 65_535)
+    throw new InvalidArgumentError("a port is 1 to 65535");
+  return number;
 }

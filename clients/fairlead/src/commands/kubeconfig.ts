@@ -1,4 +1,4 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
 import { Command } from "commander";
 import {
   defaultKubeconfig,
@@ -8,10 +8,11 @@ import {
   mergeKubeconfig,
   writeKubeconfig,
 } from "../kubeconfig/kubeconfig.ts";
+import { type ScopeOptions, scopeOf } from "../kubeconfig/scope.ts";
 import { print, printJson, tell } from "../output.ts";
 import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
-import { type RelayOptions, relayOf } from "./global-options.ts";
+import { port, type RelayOptions, relayOf } from "./global-options.ts";
 
 /** All contexts of ours begin so. A relay must not be able to replace others in the user's kubeconfig. */
 const CONTEXT_PREFIX = "fairlead-";
@@ -26,9 +27,14 @@ export interface ClusterAccess {
  * Asks the relay for the kubeconfig of a cluster with the caller's token, and points it at the local proxy.
  *
  * @param port the local proxy's port, where it is not to be the cluster's own
+ * @param scope what the context is to be kept from
  * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE, PROTOCOL_VIOLATION
  */
-export async function clusterAccess(relay: RelayConnection, cluster: string, port?: number): Promise<ClusterAccess> {
+export async function clusterAccess(
+  relay: RelayConnection,
+  cluster: string,
+  { port, scope }: { port?: number | undefined; scope?: Scope | undefined } = {},
+): Promise<ClusterAccess> {
   const { contextName, namespace } = await relay.clusters.getKubeconfig({ cluster });
   if (contextName !== CONTEXT_PREFIX + cluster) {
     const sentence = `it names the context ${contextName}, which may be another's in your kubeconfig; it was not written`;
@@ -36,7 +42,7 @@ export async function clusterAccess(relay: RelayConnection, cluster: string, por
   }
   const kept = await localIdentity(relay.url, cluster);
   const identity = port === undefined ? kept : { ...kept, port };
-  return { entries: localEntries(contextName, namespace, identity), identity };
+  return { entries: localEntries(contextName, namespace, identity, scope), identity };
 }
 
 /** Writes the kubeconfig where the options say. @returns the file */
@@ -57,10 +63,16 @@ export function kubeconfigCommand(): Command {
     .argument("<cluster>", "the cluster")
     .option("--file <file>", "write it to this file (0600)")
     .option("--merge", "put it into your kubeconfig and make it the current context")
+    .option("--port <port>", "the proxy's port, where it runs with --port", port)
+    .option("--read-only", "a context that can only read: no change, no exec, no port-forward")
+    .option("--groups <names>", 'a context for which only these of your groups count, as in dev,ops; "" for none')
     .addHelpText("after", EXAMPLES)
     .action(async (cluster: string, _own: unknown, command: Command) => {
-      const options = command.optsWithGlobals<RelayOptions & { file?: string; merge?: boolean }>();
-      const { entries } = await clusterAccess(relayOf(options), cluster);
+      const options = command.optsWithGlobals<
+        RelayOptions & ScopeOptions & { file?: string; merge?: boolean; port?: number }
+      >();
+      const scope = scopeOf(options);
+      const { entries } = await clusterAccess(relayOf(options), cluster, { port: options.port, scope });
       if (options.file === undefined && !options.merge) return print(kubeconfigText(entries).trimEnd());
       const file = await saveKubeconfig(entries, options.file);
       if (options.output === "json") printJson({ kubeconfig: file, context: entries.name });
@@ -71,4 +83,6 @@ export function kubeconfigCommand(): Command {
 const EXAMPLES = `
 Examples:
   fairlead kubeconfig prod-eu1 --merge
-  fairlead kubeconfig prod-eu1 --file ./prod-eu1.conf`;
+  fairlead kubeconfig prod-eu1 --file ./prod-eu1.conf
+  fairlead kubeconfig prod-eu1 --groups dev --merge
+  fairlead kubeconfig prod-eu1 --read-only --file ./for-an-agent.conf`;

@@ -1,9 +1,9 @@
 import { openPrivatePort, whenParentIsGone } from "@fairlead/service";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { printJson, tell } from "../output.ts";
 import { LanePool } from "../proxy/lane-pool.ts";
 import { LocalProxy } from "../proxy/local-proxy.ts";
-import { type RelayOptions, relayOf } from "./global-options.ts";
+import { port, type RelayOptions, relayOf } from "./global-options.ts";
 import { clusterAccess, saveKubeconfig } from "./kubeconfig.ts";
 
 interface ProxyOptions extends RelayOptions {
@@ -33,7 +33,7 @@ Examples:
 async function runProxy(cluster: string, _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<ProxyOptions>();
   const relay = relayOf(options);
-  const { entries, identity } = await clusterAccess(relay, cluster, options.port);
+  const { entries, identity } = await clusterAccess(relay, cluster, { port: options.port });
   const pool = new LanePool(relay.url, relay.openLanes);
   const proxy = new LocalProxy(cluster, identity, pool, relay.token);
   await proxy.start();
@@ -59,11 +59,4 @@ async function runProxy(cluster: string, _own: unknown, command: Command): Promi
   tell(
     `Try:  kubectl ${options.file ? `--kubeconfig ${file}` : `--context ${entries.name}`} get pods\nCtrl-C ends it.`,
   );
-}
-
-function port(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1 || number > 65_535)
-    throw new InvalidArgumentError("a port is 1 to 65535");
-  return number;
 }

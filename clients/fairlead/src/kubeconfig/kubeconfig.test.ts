@@ -1,7 +1,8 @@
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { ErrorCode, Hop } from "@fairlead/protocol";
+import { create } from "@bufbuild/protobuf";
+import { ErrorCode, Hop, ScopeSchema } from "@fairlead/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { parse } from "yaml";
 import {
@@ -76,6 +77,20 @@ describe("the entries of a cluster", () => {
       user: { token: "local-token" },
       context: { cluster: "fairlead-prod", user: "fairlead-prod" },
     });
+  });
+
+  it("have a name and a credential of their own for a context with a scope, beside the full one", async () => {
+    const scoped = localEntries("fairlead-prod", "team-a", IDENTITY, create(ScopeSchema, { readOnly: true }));
+    const name = "fairlead-prod:read-only";
+    expect(scoped).toMatchObject({ name, context: { cluster: name, user: name, namespace: "team-a" } });
+    expect(scoped.cluster).toEqual(ENTRIES.cluster);
+    expect(scoped.user.token).toMatch(/^fls1\./);
+    expect(kubeconfigText(scoped)).not.toContain(IDENTITY.localToken);
+    await mergeKubeconfig(file, ENTRIES);
+    await mergeKubeconfig(file, scoped);
+    const merged = parse(await text());
+    expect(merged.users.map((user: { name: string }) => user.name)).toEqual(["fairlead-prod", name]);
+    expect(merged["current-context"]).toBe(name);
   });
 
   it("name a namespace where the relay does", () => {

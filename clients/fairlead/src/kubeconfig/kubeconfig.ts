@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
 import { type Document, isMap, isSeq, parseDocument, stringify, YAMLSeq } from "yaml";
+import { localCredential } from "../proxy/local-credential.ts";
 import { type LocalIdentity, writePrivately } from "../proxy/local-identity.ts";
+import { scopedName } from "./scope.ts";
 
 /** How long another program may hold the kubeconfig's lock, in milliseconds. */
 const LOCK_WAIT_MS = 3_000;
@@ -17,15 +19,27 @@ export interface KubeconfigEntries {
   context: { cluster: string; user: string; namespace?: string };
 }
 
-/** The entries that point kubectl at the local proxy. The caller's own token is not among them. */
-export function localEntries(name: string, namespace: string, identity: LocalIdentity): KubeconfigEntries {
+/**
+ * The entries that point kubectl at the local proxy. The caller's own token is not among them.
+ *
+ * @param contextName the name of the cluster's context without scope
+ * @param namespace of the context; empty for kubectl's default
+ * @param scope what the context is to be kept from, bound to its credential; undefined for nothing
+ */
+export function localEntries(
+  contextName: string,
+  namespace: string,
+  identity: LocalIdentity,
+  scope?: Scope,
+): KubeconfigEntries {
+  const name = scopedName(contextName, scope);
   return {
     name,
     cluster: {
       server: `https://127.0.0.1:${identity.port}`,
       "certificate-authority-data": Buffer.from(identity.cert).toString("base64"),
     },
-    user: { token: identity.localToken },
+    user: { token: localCredential(identity.localToken, scope) },
     context: { cluster: name, user: name, ...(namespace !== "" && { namespace }) },
   };
 }

@@ -1,7 +1,9 @@
 import type { IncomingMessage } from "node:http";
-import { ErrorCode, Hop } from "@fairlead/protocol";
+import { create } from "@bufbuild/protobuf";
+import { ErrorCode, Hop, ScopeSchema } from "@fairlead/protocol";
 import { describe, expect, it } from "@jest/globals";
 import { checkLocalAccess, withoutBearerProtocol } from "./local-access.ts";
+import { localCredential } from "./local-credential.ts";
 
 const PORT = 20_443;
 const TOKEN = "local-token-of-43-characters-0123456789abcd";
@@ -39,6 +41,28 @@ describe("the local proxy is open", () => {
     ["in a line of its own", ["v5.channel.k8s.io", encoded(TOKEN)]],
   ])("to the bearer subprotocol %s", (_where, protocols) => {
     expect(check({ authorization: undefined, "sec-websocket-protocol": protocols })).not.toThrow();
+  });
+});
+
+describe("a context with a scope", () => {
+  const scope = create(ScopeSchema, { readOnly: true });
+  const OWN = localCredential(TOKEN, scope);
+  const granted = (changes: Parameters<typeof check>[0]) =>
+    checkLocalAccess(request({ ...GOOD, ...changes }), PORT, TOKEN).scope;
+
+  it("opens the proxy for that scope, also by the bearer subprotocol", () => {
+    expect(granted({ authorization: `Bearer ${OWN}` })).toEqual(scope);
+    expect(granted({ authorization: undefined, "sec-websocket-protocol": encoded(OWN) })).toEqual(scope);
+  });
+
+  it("is not needed: the full credential has none", () => {
+    expect(granted({})).toBeUndefined();
+  });
+
+  it("does not open it with a credential that was changed", () => {
+    for (const authorization of [`Bearer ${OWN}x`, `Bearer ${OWN.slice(0, -1)}`, `Bearer ${OWN.toUpperCase()}`]) {
+      expect(check({ authorization })).toThrow(fault(ErrorCode.TOKEN_REFUSED));
+    }
   });
 });
 

@@ -1,7 +1,7 @@
-import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { readSubprotocols } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { type LocalGrant, localGrant } from "./local-credential.ts";
 
 /**
  * Judges whether a request to the local proxy comes from its kubeconfig's user: not from a web page in the user's
@@ -9,19 +9,20 @@ import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
  * machine, who cannot read the kubeconfig.
  *
  * @param port the port that the proxy listens on
- * @param localToken the kubeconfig's token
+ * @param localToken the kubeconfig's token, of a context without scope
+ * @returns what the context that the request came by is for
  * @throws FairleadError ACCESS_DENIED, TOKEN_REFUSED
  */
-export function checkLocalAccess(request: IncomingMessage, port: number, localToken: string): void {
+export function checkLocalAccess(request: IncomingMessage, port: number, localToken: string): LocalGrant {
   const { host, origin } = request.headers;
   if (origin !== undefined) throw denied("requests of web pages are refused");
   if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`)
     throw denied("the Host header is not this proxy's address");
   const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? bearerProtocol(request);
-  if (given === undefined || !equal(given, localToken)) {
-    const sentence = "the local credential is missing or wrong; use the kubeconfig that `fairlead proxy` wrote";
-    throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, sentence);
-  }
+  const grant = given === undefined ? undefined : localGrant(given, localToken);
+  if (grant) return grant;
+  const sentence = "the local credential is missing or wrong; use the kubeconfig that `fairlead proxy` wrote";
+  throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, sentence);
 }
 
 /** Leaves the bearer token out of a Sec-WebSocket-Protocol value; undefined if nothing is left. */
@@ -32,11 +33,6 @@ export function withoutBearerProtocol(value: string): string | undefined {
 
 function bearerProtocol(request: IncomingMessage): string | undefined {
   return readSubprotocols(request.headersDistinct["sec-websocket-protocol"] ?? []).tokens[0];
-}
-
-function equal(a: string, b: string): boolean {
-  const [given, wanted] = [Buffer.from(a), Buffer.from(b)];
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
 function denied(sentence: string): FairleadError {

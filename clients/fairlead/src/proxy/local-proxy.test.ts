@@ -2,11 +2,13 @@ import { once } from "node:events";
 import { Agent, request } from "node:https";
 import { type AddressInfo, connect as connectSocket, createServer } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { create } from "@bufbuild/protobuf";
 import { selfSigned } from "@fairlead/certificates";
-import { ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, GrpcConnection, Hop, ScopeSchema } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { RelayFixture } from "../relay-fixture.ts";
 import { LanePool } from "./lane-pool.ts";
+import { localCredential } from "./local-credential.ts";
 import type { LocalIdentity } from "./local-identity.ts";
 import { LocalProxy } from "./local-proxy.ts";
 
@@ -155,6 +157,29 @@ describe("a request through the local proxy", () => {
     expect(JSON.stringify(headers)).not.toContain(LOCAL_TOKEN);
     lane.answer("the answer", 201);
     expect(await answering).toMatchObject({ status: 201, body: "the answer" });
+  });
+
+  it("says which client it is, and has no scope where its context has none", async () => {
+    const answering = send();
+    const lane = await relay.lanes.take();
+    const asked = await lane.head();
+    expect(asked.client).toMatch(/^fairlead\/\d+\.\d+\.\d+$/);
+    expect(asked.scope).toBeUndefined();
+    lane.answer("");
+    await answering;
+  });
+
+  it("has the scope of its context's credential, whatever its own headers say", async () => {
+    const scope = create(ScopeSchema, { readOnly: true, groups: { names: ["dev"] } });
+    const Authorization = `Bearer ${localCredential(LOCAL_TOKEN, scope)}`;
+    const answering = send({ Authorization, "Fairlead-Scope": "none", "Impersonate-Group": "admins" });
+    const lane = await relay.lanes.take();
+    const asked = await lane.head();
+    expect(asked.scope).toEqual(scope);
+    expect(asked.headers.map(({ value }) => Buffer.from(value).toString())).toContain(`Bearer ${CALLERS_TOKEN}`);
+    expect(JSON.stringify(asked.headers.map(({ value }) => Buffer.from(value).toString()))).not.toContain("fls1");
+    lane.answer("");
+    await answering;
   });
 
   it("carries the caller's token as it is at that moment", async () => {

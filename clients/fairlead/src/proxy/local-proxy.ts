@@ -26,10 +26,13 @@ import {
   RequestHeadSchema,
 } from "@fairlead/protocol";
 import type { TokenSource } from "../relay/token-source.ts";
+import { VERSION } from "../version.ts";
 import type { LanePool } from "./lane-pool.ts";
 import { checkLocalAccess, withoutBearerProtocol } from "./local-access.ts";
 import type { LocalIdentity } from "./local-identity.ts";
 
+/** This client, for the cluster's audit log. */
+const CLIENT = `fairlead/${VERSION}`;
 /** Headers of kubectl's that end here. */
 const LOCAL_HEADERS = new Set(["host", "authorization", "sec-websocket-protocol", TIMINGS_HEADER]);
 /** How long kubectl may take for a request's head, in milliseconds. */
@@ -137,7 +140,7 @@ export class LocalProxy {
 
   /** Checks a request and makes its head: the local credential goes out, the caller's own comes in. */
   #headOf(request: IncomingMessage, upgrade: string): RequestHead {
-    checkLocalAccess(request, this.#identity.port, this.#identity.localToken);
+    const { scope } = checkLocalAccess(request, this.#identity.port, this.#identity.localToken);
     checkRequest(request, Hop.CLIENT_PROXY);
     const headers = toFrameHeaders(request.rawHeaders, LOCAL_HEADERS);
     const asked = request.headers["sec-websocket-protocol"];
@@ -152,6 +155,8 @@ export class LocalProxy {
       headers,
       upgrade,
       wantsTimings: request.headers[TIMINGS_HEADER] !== undefined,
+      ...(scope && { scope }),
+      client: CLIENT,
     });
   }
 }
