@@ -89,7 +89,7 @@ export class RelayModule {
               routes: (router) =>
                 router
                   .service(ClusterService, clusterService(admission, clusters, attachments, access))
-                  .service(AccessRuleService, accessRuleService(admission, rules, access)),
+                  .service(AccessRuleService, accessRuleService(admission, clusters, rules, access)),
             }),
         },
       ],

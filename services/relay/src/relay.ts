@@ -12,6 +12,9 @@ import { PublicPort, type RequestHandler } from "./port/public-port.ts";
 import { RelayModule, RPC_HANDLER, STORE } from "./relay.module.ts";
 import type { Store } from "./store/store.ts";
 
+/** How often live exchanges are looked at for what has expired, in milliseconds: how late they may end. */
+const EXPIRY_INTERVAL_MS = 1_000;
+
 /** Starts the relay. @throws Error if the configuration, the database or the port cannot be used */
 export async function startRelay(config: RelayConfig, log: Logger): Promise<RunningService> {
   const adapter = new FastifyAdapter();
@@ -29,6 +32,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   const port = new PublicPort(tls, access, app.get(TunnelServiceHandler), handle);
   const { host } = config.listen;
   const url = `https://${host.includes(":") ? `[${host}]` : host}:${await port.listen(host, config.listen.port)}`;
+  const expiry = setInterval(() => access.endExpired(Date.now()), EXPIRY_INTERVAL_MS);
   log.info({ url }, "listening");
   return {
     ready: { url },
@@ -46,6 +50,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     stop: async (graceMs) => {
       attachments.drain();
       await drain(port, access, graceMs);
+      clearInterval(expiry);
       await app.close();
       await app.get<Store>(STORE).destroy();
     },

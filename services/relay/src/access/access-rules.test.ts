@@ -2,7 +2,8 @@ import type { Subject } from "@fairlead/authentication";
 import { ErrorCode, Hop } from "@fairlead/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { openStore, type Store } from "../store/store.ts";
-import { type AccessRuleRecord, AccessRules } from "./access-rules.ts";
+import type { AccessRuleRecord } from "./access-rule.ts";
+import { AccessRules } from "./access-rules.ts";
 
 let store: Store;
 let rules: AccessRules;
@@ -20,12 +21,22 @@ const rule = (changes: Partial<AccessRuleRecord>): AccessRuleRecord => ({
   groups: [],
   clusters: [],
   clusterLabels: {},
+  userPrefixes: [],
+  readOnly: false,
+  notBeforeMs: undefined,
+  expiresAtMs: undefined,
   ...changes,
 });
 
 const subject = (user: string, ...groups: string[]): Subject => ({ user, groups, uid: undefined, expiresAtMs: 0 });
 
 const cluster = (name: string, labels: Record<string, string> = {}) => ({ name, labels, lastSeenAtMs: undefined });
+
+const NOW = Date.parse("2026-11-25T12:00:00Z");
+
+/** Whether the rules let the subject do anything in the cluster. */
+const allows = (of: AccessRules, who: Subject, where: ReturnType<typeof cluster>): boolean =>
+  of.grant(who, where, NOW).fullUntilMs === Number.POSITIVE_INFINITY;
 
 const PROD = cluster("prod-eu1", { env: "prod", region: "eu" });
 
@@ -75,40 +86,98 @@ describe("a rule", () => {
     ],
   ])("%s", async (_what, changes, who, allowed) => {
     await rules.create(rule(changes));
-    expect(rules.allows(who, PROD)).toBe(allowed);
+    expect(allows(rules, who, PROD)).toBe(allowed);
   });
 
   it("by labels does not reach a cluster without labels", async () => {
     await rules.create(rule({ users: ["jane"], clusterLabels: { env: "prod" } }));
-    expect(rules.allows(subject("jane"), cluster("bare"))).toBe(false);
+    expect(allows(rules, subject("jane"), cluster("bare"))).toBe(false);
   });
 
   it("is needed: without one nobody reaches anything", () => {
-    expect(rules.allows(subject("jane", "dev", "admins"), PROD)).toBe(false);
+    expect(allows(rules, subject("jane", "dev", "admins"), PROD)).toBe(false);
   });
 
   it("is enough by itself, among others that do not match", async () => {
     await rules.create(rule({ name: "a", users: ["joe"], clusters: ["*"] }));
     await rules.create(rule({ name: "b", groups: ["dev"], clusters: ["prod-eu1"] }));
-    expect(rules.allows(subject("jane", "dev"), PROD)).toBe(true);
-    expect(rules.allows(subject("jane", "dev"), cluster("other"))).toBe(false);
+    expect(allows(rules, subject("jane", "dev"), PROD)).toBe(true);
+    expect(allows(rules, subject("jane", "dev"), cluster("other"))).toBe(false);
   });
 
   it("allows nothing any more when it is removed", async () => {
     await rules.create(rule({ users: ["jane"], clusters: ["*"] }));
     await rules.delete("rule");
-    expect(rules.allows(subject("jane"), PROD)).toBe(false);
+    expect(allows(rules, subject("jane"), PROD)).toBe(false);
+  });
+});
+
+describe("a rule by the beginning of names", () => {
+  it.each([
+    ["repo:acme/app:", "repo:acme/app:ref:refs/heads/main", true],
+    ["repo:acme/", "repo:acme/app:ref:refs/heads/main", true],
+    ["repo:acme/app:", "repo:acme/app-of-mallory:ref:refs/heads/main", false],
+    ["repo:acme/app:", "repo:acme/ap", false],
+    ["repo:acme/app:", "repo:acme/app:", false], // nothing behind it is nobody's name
+    ["repo:acme/app:", "REPO:acme/app:x", false],
+    ["repo:acme/app:", "x:repo:acme/app:y", false],
+    ["repo:acme/app:*:", "repo:acme/app:x:y", false], // a star is a star
+  ])("%s takes %s: %s", async (prefix, user, taken) => {
+    await rules.create(rule({ userPrefixes: [prefix], clusters: ["*"] }));
+    expect(allows(rules, subject(user), PROD)).toBe(taken);
+  });
+
+  it("is not for groups that begin so", async () => {
+    await rules.create(rule({ userPrefixes: ["repo:"], clusters: ["*"] }));
+    expect(allows(rules, subject("jane", "repo:acme/app"), PROD)).toBe(false);
+  });
+
+  it.each(["", ":", "/", "::", "repo:acme/app", "repo:acme/app*", "*", "j"])("is not made with %j", async (prefix) => {
+    const made = rules.create(rule({ userPrefixes: [prefix], clusters: ["*"] }));
+    await expect(made).rejects.toMatchObject({ code: ErrorCode.MALFORMED_REQUEST });
+  });
+});
+
+describe("a rule that is said anew", () => {
+  const jane = rule({ users: ["jane"], clusters: ["*"], expiresAtMs: NOW + 1 });
+  const joe = rule({ users: ["joe"], clusters: ["prod-eu1"], readOnly: true, notBeforeMs: 5 });
+
+  it("counts in its new form alone, after a restart too", async () => {
+    await rules.create(jane);
+    await rules.update(joe);
+    expect(rules.list()).toEqual([joe]);
+    expect((await AccessRules.load(store)).list()).toEqual([joe]);
+  });
+
+  it("is held to the same as a new one", async () => {
+    await rules.create(jane);
+    const nobody = rules.update(rule({ clusters: ["*"] }));
+    await expect(nobody).rejects.toMatchObject({ code: ErrorCode.MALFORMED_REQUEST });
+    expect(rules.list()).toEqual([jane]);
+  });
+
+  it("must be there, also when it is removed at the same instant", async () => {
+    await expect(rules.update(jane)).rejects.toMatchObject({ code: ErrorCode.MALFORMED_REQUEST });
+    await rules.create(jane);
+    const outcomes = await Promise.allSettled([rules.delete("rule"), rules.update(joe)]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    expect(rules.list()).toEqual([]);
+    expect((await AccessRules.load(store)).list()).toEqual([]);
   });
 });
 
 describe("the rules", () => {
   it("are there again when the relay starts again", async () => {
+    const narrow = { userPrefixes: ["repo:a/"], readOnly: true, notBeforeMs: 0, expiresAtMs: 1_800_000_000_123 };
+    await rules.create(rule({ name: "narrow", clusters: ["a"], ...narrow }));
+    expect((await AccessRules.load(store)).list()).toEqual([rule({ name: "narrow", clusters: ["a"], ...narrow })]);
+    await rules.delete("narrow");
     const full = rule({ users: ["jürgen"], groups: ["a,b"], clusters: ["*"], clusterLabels: { env: "prod" } });
     await rules.create(full);
     await rules.create(rule({ name: "another", users: ["joe"], clusters: ["a"] }));
     const again = await AccessRules.load(store);
     expect(again.list()).toEqual([rule({ name: "another", users: ["joe"], clusters: ["a"] }), full]);
-    expect(again.allows(subject("jürgen"), PROD)).toBe(true);
+    expect(allows(again, subject("jürgen"), PROD)).toBe(true);
     await again.delete("rule");
     expect((await AccessRules.load(store)).list()).toHaveLength(1);
   });
@@ -117,6 +186,8 @@ describe("the rules", () => {
     ["no name", { name: "" }, /a rule's name/],
     ["a name that is no label", { name: "Developers!" }, /a rule's name/],
     ["neither user nor group", { users: [], groups: [] }, /at least one user or group/],
+    ["an end before its beginning", { notBeforeMs: 2, expiresAtMs: 1 }, /would end before it begins/],
+    ["an end at its beginning", { notBeforeMs: 2, expiresAtMs: 2 }, /would end before it begins/],
     ["neither cluster nor label", { clusters: [], clusterLabels: {} }, /at least one cluster or cluster label/],
   ])("take none with %s", async (_what, changes, says) => {
     const made = rules.create(rule({ users: ["jane"], clusters: ["*"], ...changes }));

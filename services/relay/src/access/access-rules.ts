@@ -1,18 +1,7 @@
-import type { Subject } from "@fairlead/authentication";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-import { alreadyExists, type ClusterRecord, checkName } from "../clusters/clusters.ts";
-import type { Store } from "../store/store.ts";
-
-/** A rule that lets its users and groups reach its clusters. */
-export interface AccessRuleRecord {
-  name: string;
-  users: string[];
-  groups: string[];
-  /** Names; "*" is every cluster. */
-  clusters: string[];
-  /** Clusters with all these labels; none if empty. */
-  clusterLabels: Record<string, string>;
-}
+import { alreadyExists, type ClusterRecord } from "../clusters/clusters.ts";
+import type { Store, Tables } from "../store/store.ts";
+import { type AccessRuleRecord, checkRule, malformed, type RuleSubject } from "./access-rule.ts";
+import { type Explanation, explain, type Grant, grantOf } from "./grant.ts";
 
 /** Who reaches which cluster. Without a rule that matches, nobody reaches anything. */
 export class AccessRules {
@@ -26,15 +15,8 @@ export class AccessRules {
   /** Reads the rules from the store. */
   static async load(store: Store): Promise<AccessRules> {
     const rules = new AccessRules(store);
-    for (const row of await store.selectFrom("access_rules").selectAll().execute()) {
-      rules.#byName.set(row.name, {
-        name: row.name,
-        users: JSON.parse(row.users),
-        groups: JSON.parse(row.groups),
-        clusters: JSON.parse(row.clusters),
-        clusterLabels: JSON.parse(row.cluster_labels),
-      });
-    }
+    const rows = await store.selectFrom("access_rules").selectAll().execute();
+    for (const row of rows) rules.#byName.set(row.name, fromRow(row));
     return rules;
   }
 
@@ -43,52 +25,84 @@ export class AccessRules {
     return [...this.#byName.values()].sort((a, b) => a.name.localeCompare(b.name));
   }
 
-  /** Whether a rule lets the subject reach the cluster. */
-  allows(subject: Subject, cluster: ClusterRecord): boolean {
-    return this.list().some((rule) => matchesSubject(rule, subject) && matchesCluster(rule, cluster));
+  /** What the rules let the subject do in the cluster now. @param nowMs milliseconds since the epoch */
+  grant(subject: RuleSubject, cluster: ClusterRecord, nowMs: number): Grant {
+    return grantOf(this.#byName.values(), subject, cluster, nowMs);
+  }
+
+  /** Why that is so. */
+  explain(subject: RuleSubject, cluster: ClusterRecord, nowMs: number): Explanation {
+    return explain(this.list(), subject, cluster, nowMs);
   }
 
   /** Adds a rule. @throws FairleadError MALFORMED_REQUEST, ALREADY_EXISTS */
   async create(rule: AccessRuleRecord): Promise<void> {
-    checkName(rule.name, "rule");
+    checkRule(rule);
     if (this.#byName.has(rule.name)) throw alreadyExists("rule", rule.name);
-    if (rule.users.length + rule.groups.length === 0) throw malformed("a rule names at least one user or group");
-    if (rule.clusters.length + Object.keys(rule.clusterLabels).length === 0) {
-      throw malformed("a rule names at least one cluster or cluster label");
-    }
     const { numInsertedOrUpdatedRows: made } = await this.#store
       .insertInto("access_rules")
-      .values({
-        name: rule.name,
-        users: JSON.stringify(rule.users),
-        groups: JSON.stringify(rule.groups),
-        clusters: JSON.stringify(rule.clusters),
-        cluster_labels: JSON.stringify(rule.clusterLabels),
-      })
+      .values(toRow(rule))
       .onConflict((conflict) => conflict.doNothing())
       .executeTakeFirstOrThrow();
     if (made === 0n) throw alreadyExists("rule", rule.name); // made at the same instant
     this.#byName.set(rule.name, rule);
   }
 
+  /** Says a rule anew, as a whole. @throws FairleadError MALFORMED_REQUEST, also if there is none of this name */
+  async update(rule: AccessRuleRecord): Promise<void> {
+    checkRule(rule);
+    this.#require(rule.name);
+    const { numUpdatedRows: changed } = await this.#store
+      .updateTable("access_rules")
+      .set(toRow(rule))
+      .where("name", "=", rule.name)
+      .executeTakeFirstOrThrow();
+    if (changed === 0n) throw unknownRule(rule.name); // removed at the same instant
+    this.#byName.set(rule.name, rule);
+  }
+
   /** Removes a rule. @throws FairleadError MALFORMED_REQUEST if there is none of this name */
   async delete(name: string): Promise<void> {
-    if (!this.#byName.has(name)) throw malformed(`there is no rule ${name}`);
+    this.#require(name);
     await this.#store.deleteFrom("access_rules").where("name", "=", name).execute();
     this.#byName.delete(name);
   }
+
+  #require(name: string): void {
+    if (!this.#byName.has(name)) throw unknownRule(name);
+  }
 }
 
-function matchesSubject({ users, groups }: AccessRuleRecord, subject: Subject): boolean {
-  return users.includes(subject.user) || subject.groups.some((group) => groups.includes(group));
+type Row = Tables["access_rules"];
+
+function fromRow(row: Row): AccessRuleRecord {
+  return {
+    name: row.name,
+    users: JSON.parse(row.users),
+    userPrefixes: JSON.parse(row.user_prefixes),
+    groups: JSON.parse(row.groups),
+    clusters: JSON.parse(row.clusters),
+    clusterLabels: JSON.parse(row.cluster_labels),
+    readOnly: row.read_only !== 0,
+    notBeforeMs: row.not_before_ms ?? undefined,
+    expiresAtMs: row.expires_at_ms ?? undefined,
+  };
 }
 
-function matchesCluster({ clusters, clusterLabels }: AccessRuleRecord, cluster: ClusterRecord): boolean {
-  if (clusters.includes("*") || clusters.includes(cluster.name)) return true;
-  const wanted = Object.entries(clusterLabels);
-  return wanted.length > 0 && wanted.every(([key, value]) => cluster.labels[key] === value);
+function toRow(rule: AccessRuleRecord): Row {
+  return {
+    name: rule.name,
+    users: JSON.stringify(rule.users),
+    user_prefixes: JSON.stringify(rule.userPrefixes),
+    groups: JSON.stringify(rule.groups),
+    clusters: JSON.stringify(rule.clusters),
+    cluster_labels: JSON.stringify(rule.clusterLabels),
+    read_only: rule.readOnly ? 1 : 0,
+    not_before_ms: rule.notBeforeMs ?? null,
+    expires_at_ms: rule.expiresAtMs ?? null,
+  };
 }
 
-function malformed(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.RELAY, sentence);
+function unknownRule(name: string): Error {
+  return malformed(`there is no rule ${name}`);
 }

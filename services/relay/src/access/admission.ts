@@ -1,5 +1,6 @@
 import type { Subject, TokenVerifier } from "@fairlead/authentication";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { inWords, isReadOnly, narrowed, type RequestLine } from "@fairlead/authorization";
+import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
 import { type ClusterRecord, type Clusters, clusterUnknown } from "../clusters/clusters.ts";
 import type { AccessRules } from "./access-rules.ts";
 
@@ -7,6 +8,12 @@ import type { AccessRules } from "./access-rules.ts";
 export interface Administrators {
   users: readonly string[];
   groups: readonly string[];
+}
+
+/** Of an exchange, what is needed to judge it, again while it lasts too. The token is not part of it. */
+export interface ExchangeRequest extends RequestLine {
+  cluster: string;
+  scope?: Scope | undefined;
 }
 
 /** Judges callers at the relay: who they are, and what they may reach. The cluster judges again, by itself. */
@@ -36,14 +43,35 @@ export class Admission {
   /** The cluster, if the subject may reach it. @throws FairleadError CLUSTER_UNKNOWN if not, or if there is none */
   admit(subject: Subject, clusterName: string): ClusterRecord {
     const cluster = this.#clusters.get(clusterName);
-    if (cluster === undefined || !this.#rules.allows(subject, cluster)) throw clusterUnknown(clusterName);
+    if (cluster === undefined || !this.#reaches(subject, cluster)) throw clusterUnknown(clusterName);
     return cluster;
+  }
+
+  /**
+   * Lets an exchange in, or lets one that is under way go on.
+   *
+   * @param caller who its token speaks for
+   * @returns until when it is judged so, in milliseconds since the epoch, if no rule is changed; perhaps it goes on then
+   * @throws FairleadError CLUSTER_UNKNOWN, or ACCESS_DENIED where the caller may only read
+   */
+  admitExchange(caller: Subject, request: ExchangeRequest): number {
+    const subject = narrowed(caller, request.scope);
+    const cluster = this.admit(subject, request.cluster);
+    const { fullUntilMs, readingUntilMs } = this.#rules.grant(subject, cluster, Date.now());
+    if (fullUntilMs > 0 && fullUntilMs === readingUntilMs) return Math.min(fullUntilMs, caller.expiresAtMs);
+    const reads = isReadOnly(request);
+    if (!reads && fullUntilMs === 0) throw onlyReading(request);
+    return Math.min(reads ? readingUntilMs : fullUntilMs, caller.expiresAtMs);
   }
 
   /** The clusters that the subject may know of: an administrator all, others those that they may reach. */
   visible(subject: Subject): ClusterRecord[] {
     const all = this.#clusters.list();
-    return this.isAdministrator(subject) ? all : all.filter((cluster) => this.#rules.allows(subject, cluster));
+    return this.isAdministrator(subject) ? all : all.filter((cluster) => this.#reaches(subject, cluster));
+  }
+
+  #reaches(subject: Subject, cluster: ClusterRecord): boolean {
+    return this.#rules.grant(subject, cluster, Date.now()).readingUntilMs > 0;
   }
 
   isAdministrator(subject: Subject): boolean {
@@ -57,4 +85,15 @@ export class Admission {
     const sentence = `${subject.user} is not an administrator of this relay; ask one of them`;
     throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.RELAY, sentence);
   }
+}
+
+function onlyReading(request: ExchangeRequest): FairleadError {
+  const sentence = `your access to the cluster ${request.cluster} is read-only, and "${inWords(request)}" is more than reading; ask the relay's administrators for more`;
+  return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.RELAY, sentence);
+}
+
+/** Why an exchange ends whose token has expired. */
+export function tokenExpired(): FairleadError {
+  const sentence = "your token expired while the request was under way; get a new one, then repeat the request";
+  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
 }

@@ -13,14 +13,16 @@ import {
   splice,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import type { Admission } from "../access/admission.ts";
+import { type Admission, type ExchangeRequest, tokenExpired } from "../access/admission.ts";
 import type { ExchangeLimits } from "../limits/exchange-limits.ts";
 import type { Attachments, TakenLane } from "./attachments.ts";
 
 /** An exchange under way. */
 interface LiveExchange {
-  subject: Subject;
-  cluster: string;
+  caller: Subject;
+  request: ExchangeRequest;
+  /** When it is to be judged again, in milliseconds since the epoch. */
+  untilMs: number;
   cut(reason: FairleadError): void;
 }
 
@@ -59,14 +61,22 @@ export class AccessServiceHandler {
     lane.sendReady();
   }
 
-  /** Cuts the exchanges that are not admitted any more. */
+  /** Cuts the exchanges that are not admitted any more, after rules or clusters were changed. */
   recheck(): void {
-    for (const { subject, cluster, cut } of this.#exchanges) {
-      try {
-        this.#admission.admit(subject, cluster);
-      } catch (error) {
-        cut(FairleadError.from(error, Hop.RELAY));
-      }
+    for (const live of this.#exchanges) this.#judgeAgain(live);
+  }
+
+  /** Cuts the exchanges whose token, or all rules that admitted them, have expired. @param nowMs since the epoch */
+  endExpired(nowMs: number): void {
+    for (const live of this.#exchanges) if (live.untilMs <= nowMs) this.#judgeAgain(live);
+  }
+
+  #judgeAgain(live: LiveExchange): void {
+    try {
+      if (live.caller.expiresAtMs <= Date.now()) throw tokenExpired();
+      live.untilMs = this.#admission.admitExchange(live.caller, live.request);
+    } catch (error) {
+      live.cut(FairleadError.from(error, Hop.RELAY));
     }
   }
 
@@ -105,12 +115,12 @@ export class AccessServiceHandler {
 
   /** The short way, for a token that was judged just before and a cluster with an idle lane. */
   #openAtOnce(lane: Lane, head: RequestHead, subject: Subject, opening: OpeningFrame): boolean {
-    const cluster = this.#admission.admit(subject, head.cluster).name;
-    const taken = this.#attachments.takeIdle(cluster);
+    const untilMs = this.#admission.admitExchange(subject, head);
+    const taken = this.#attachments.takeIdle(head.cluster);
     if (taken === undefined) return false;
     try {
-      const leave = this.#limits.take(subject.user, cluster);
-      this.#join(lane, head, taken, subject, leave)(opening.message, opening.receivedAt);
+      const leave = this.#limits.take(subject.user, head.cluster);
+      this.#join(lane, head, taken, { caller: subject, untilMs }, leave)(opening.message, opening.receivedAt);
     } catch (error) {
       this.#attachments.offer(taken);
       throw error;
@@ -130,15 +140,15 @@ export class AccessServiceHandler {
     });
     lane.pause();
     const subject = await this.#admission.authenticate(token);
-    const cluster = this.#admission.admit(subject, head.cluster).name;
-    const leave = this.#limits.take(subject.user, cluster);
+    this.#admission.admitExchange(subject, head);
+    const leave = this.#limits.take(subject.user, head.cluster);
     try {
-      const taken = await this.#admittedLane(subject, cluster, gone.signal);
+      const { taken, untilMs } = await this.#admittedLane(subject, head, gone.signal);
       if (lane.closed) {
         leave();
         return this.#attachments.offer(taken);
       }
-      const passRequest = this.#join(lane, head, taken, subject, leave);
+      const passRequest = this.#join(lane, head, taken, { caller: subject, untilMs }, leave);
       for (const frame of early) passRequest(frame, opening.receivedAt);
       lane.resume();
     } catch (error) {
@@ -147,11 +157,15 @@ export class AccessServiceHandler {
     }
   }
 
-  async #admittedLane(subject: Subject, cluster: string, gone: AbortSignal): Promise<TakenLane> {
-    const taken = await this.#takeLane(cluster, gone);
+  async #admittedLane(
+    subject: Subject,
+    head: RequestHead,
+    gone: AbortSignal,
+  ): Promise<{ taken: TakenLane; untilMs: number }> {
+    const taken = await this.#takeLane(head.cluster, gone);
     try {
-      this.#admission.admit(subject, cluster); // what let it in may have gone while it waited
-      return taken;
+      const untilMs = this.#admission.admitExchange(subject, head); // what let it in may have gone while it waited
+      return { taken, untilMs };
     } catch (error) {
       this.#attachments.offer(taken);
       throw error;
@@ -171,12 +185,13 @@ export class AccessServiceHandler {
     lane: Lane,
     head: RequestHead,
     taken: TakenLane,
-    subject: Subject,
+    admitted: Pick<LiveExchange, "caller" | "untilMs">,
     leave: () => void,
   ): (message: Uint8Array, receivedAt: number) => void {
-    const { cluster } = taken.attachment;
-    this.#log.debug({ exchange: head.exchangeId, user: subject.user, cluster }, "exchange");
-    const live: LiveExchange = { subject, cluster, cut: (reason) => taken.lane.reset(reason) };
+    const { cluster, method, target, upgrade, scope } = head;
+    this.#log.debug({ exchange: head.exchangeId, user: admitted.caller.user, cluster }, "exchange");
+    const request = { cluster, method, target, upgrade, scope };
+    const live: LiveExchange = { ...admitted, request, cut: (reason) => taken.lane.reset(reason) };
     const ended = (): void => {
       this.#exchanges.delete(live);
       leave();

@@ -34,4 +34,17 @@ export const MIGRATIONS: Record<string, Migration> = {
       await db.schema.createIndex("agents_cluster").on("agents").column("cluster").execute();
     },
   },
+  "0003-access-rules-narrowed": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      const rules = () => db.schema.alterTable("access_rules");
+      await rules()
+        .addColumn("user_prefixes", "text", (column) => column.notNull().defaultTo("[]"))
+        .execute();
+      await rules()
+        .addColumn("read_only", "integer", (column) => column.notNull().defaultTo(0))
+        .execute();
+      await rules().addColumn("not_before_ms", "integer").execute();
+      await rules().addColumn("expires_at_ms", "integer").execute();
+    },
+  },
 };

@@ -13,7 +13,18 @@ export interface Tables {
     last_seen_at_ms: number | null;
     created_at_ms: number;
   };
-  access_rules: { name: string; users: string; groups: string; clusters: string; cluster_labels: string };
+  access_rules: {
+    name: string;
+    users: string;
+    user_prefixes: string;
+    groups: string;
+    clusters: string;
+    cluster_labels: string;
+    /** 0 or 1. */
+    read_only: number;
+    not_before_ms: number | null;
+    expires_at_ms: number | null;
+  };
 }
 
 /** The relay's database. */

@@ -2,18 +2,20 @@
 // @generated from file fairlead/cluster/v1alpha1/access_rule_service.proto (package fairlead.cluster.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file fairlead/cluster/v1alpha1/access_rule_service.proto.
  */
 export const file_fairlead_cluster_v1alpha1_access_rule_service: GenFile = /*@__PURE__*/
-  fileDesc("CjNmYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2FjY2Vzc19ydWxlX3NlcnZpY2UucHJvdG8SGWZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEi0wEKCkFjY2Vzc1J1bGUSDAoEbmFtZRgBIAEoCRINCgV1c2VycxgCIAMoCRIOCgZncm91cHMYAyADKAkSEAoIY2x1c3RlcnMYBCADKAkSUAoOY2x1c3Rlcl9sYWJlbHMYBSADKAsyOC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkFjY2Vzc1J1bGUuQ2x1c3RlckxhYmVsc0VudHJ5GjQKEkNsdXN0ZXJMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhgKFkxpc3RBY2Nlc3NSdWxlc1JlcXVlc3QiVgoXTGlzdEFjY2Vzc1J1bGVzUmVzcG9uc2USOwoMYWNjZXNzX3J1bGVzGAEgAygLMiUuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5BY2Nlc3NSdWxlIlUKF0NyZWF0ZUFjY2Vzc1J1bGVSZXF1ZXN0EjoKC2FjY2Vzc19ydWxlGAEgASgLMiUuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5BY2Nlc3NSdWxlIlYKGENyZWF0ZUFjY2Vzc1J1bGVSZXNwb25zZRI6CgthY2Nlc3NfcnVsZRgBIAEoCzIlLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQWNjZXNzUnVsZSInChdEZWxldGVBY2Nlc3NSdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhoKGERlbGV0ZUFjY2Vzc1J1bGVSZXNwb25zZTKHAwoRQWNjZXNzUnVsZVNlcnZpY2USeAoPTGlzdEFjY2Vzc1J1bGVzEjEuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5MaXN0QWNjZXNzUnVsZXNSZXF1ZXN0GjIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5MaXN0QWNjZXNzUnVsZXNSZXNwb25zZRJ7ChBDcmVhdGVBY2Nlc3NSdWxlEjIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVBY2Nlc3NSdWxlUmVxdWVzdBozLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQWNjZXNzUnVsZVJlc3BvbnNlEnsKEERlbGV0ZUFjY2Vzc1J1bGUSMi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkRlbGV0ZUFjY2Vzc1J1bGVSZXF1ZXN0GjMuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5EZWxldGVBY2Nlc3NSdWxlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CjNmYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2FjY2Vzc19ydWxlX3NlcnZpY2UucHJvdG8SGWZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEi4wIKCkFjY2Vzc1J1bGUSDAoEbmFtZRgBIAEoCRINCgV1c2VycxgCIAMoCRIOCgZncm91cHMYAyADKAkSEAoIY2x1c3RlcnMYBCADKAkSUAoOY2x1c3Rlcl9sYWJlbHMYBSADKAsyOC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkFjY2Vzc1J1bGUuQ2x1c3RlckxhYmVsc0VudHJ5EhUKDXVzZXJfcHJlZml4ZXMYBiADKAkSEQoJcmVhZF9vbmx5GAcgASgIEjMKD25vdF9iZWZvcmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGjQKEkNsdXN0ZXJMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhgKFkxpc3RBY2Nlc3NSdWxlc1JlcXVlc3QiVgoXTGlzdEFjY2Vzc1J1bGVzUmVzcG9uc2USOwoMYWNjZXNzX3J1bGVzGAEgAygLMiUuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5BY2Nlc3NSdWxlIlUKF0NyZWF0ZUFjY2Vzc1J1bGVSZXF1ZXN0EjoKC2FjY2Vzc19ydWxlGAEgASgLMiUuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5BY2Nlc3NSdWxlIlYKGENyZWF0ZUFjY2Vzc1J1bGVSZXNwb25zZRI6CgthY2Nlc3NfcnVsZRgBIAEoCzIlLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQWNjZXNzUnVsZSJVChdVcGRhdGVBY2Nlc3NSdWxlUmVxdWVzdBI6CgthY2Nlc3NfcnVsZRgBIAEoCzIlLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQWNjZXNzUnVsZSJWChhVcGRhdGVBY2Nlc3NSdWxlUmVzcG9uc2USOgoLYWNjZXNzX3J1bGUYASABKAsyJS5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkFjY2Vzc1J1bGUiJwoXRGVsZXRlQWNjZXNzUnVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIaChhEZWxldGVBY2Nlc3NSdWxlUmVzcG9uc2UiRQoURXhwbGFpbkFjY2Vzc1JlcXVlc3QSDAoEdXNlchgBIAEoCRIOCgZncm91cHMYAiADKAkSDwoHY2x1c3RlchgDIAEoCSK5AQoVRXhwbGFpbkFjY2Vzc1Jlc3BvbnNlEjUKBWxldmVsGAEgASgOMiYuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5BY2Nlc3NMZXZlbBIuCgp1bnRpbF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI5CgVydWxlcxgDIAMoCzIqLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuUnVsZUV4cGxhbmF0aW9uIm4KD1J1bGVFeHBsYW5hdGlvbhI6CgthY2Nlc3NfcnVsZRgBIAEoCzIlLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQWNjZXNzUnVsZRIPCgdhcHBsaWVzGAIgASgIEg4KBnJlYXNvbhgDIAEoCSp3CgtBY2Nlc3NMZXZlbBIcChhBQ0NFU1NfTEVWRUxfVU5TUEVDSUZJRUQQABIXChNBQ0NFU1NfTEVWRUxfREVOSUVEEAESGgoWQUNDRVNTX0xFVkVMX1JFQURfT05MWRACEhUKEUFDQ0VTU19MRVZFTF9GVUxMEAMy+AQKEUFjY2Vzc1J1bGVTZXJ2aWNlEngKD0xpc3RBY2Nlc3NSdWxlcxIxLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdEFjY2Vzc1J1bGVzUmVxdWVzdBoyLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdEFjY2Vzc1J1bGVzUmVzcG9uc2USewoQQ3JlYXRlQWNjZXNzUnVsZRIyLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQWNjZXNzUnVsZVJlcXVlc3QaMy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNyZWF0ZUFjY2Vzc1J1bGVSZXNwb25zZRJ7ChBVcGRhdGVBY2Nlc3NSdWxlEjIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5VcGRhdGVBY2Nlc3NSdWxlUmVxdWVzdBozLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuVXBkYXRlQWNjZXNzUnVsZVJlc3BvbnNlEnsKEERlbGV0ZUFjY2Vzc1J1bGUSMi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkRlbGV0ZUFjY2Vzc1J1bGVSZXF1ZXN0GjMuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5EZWxldGVBY2Nlc3NSdWxlUmVzcG9uc2UScgoNRXhwbGFpbkFjY2VzcxIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuRXhwbGFpbkFjY2Vzc1JlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkV4cGxhaW5BY2Nlc3NSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
- * AccessRule lets its users and groups reach its clusters.
+ * AccessRule lets its users and groups reach its clusters. Rules only add: a caller may do what any of them allows.
  *
  * @generated from message fairlead.cluster.v1alpha1.AccessRule
  */
@@ -52,6 +54,35 @@ export type AccessRule = Message<"fairlead.cluster.v1alpha1.AccessRule"> & {
    * @generated from field: map<string, string> cluster_labels = 5;
    */
   clusterLabels: { [key: string]: string };
+
+  /**
+   * Every user whose name begins so, for the jobs of a CI issuer, such as "repo:acme/app:". Each ends with ":" or "/",
+   * so that "repo:acme/app:" is not "repo:acme/app-of-another:" too.
+   *
+   * @generated from field: repeated string user_prefixes = 6;
+   */
+  userPrefixes: string[];
+
+  /**
+   * Whether the rule admits only requests that read.
+   *
+   * @generated from field: bool read_only = 7;
+   */
+  readOnly: boolean;
+
+  /**
+   * When the rule begins to count; not set: at once.
+   *
+   * @generated from field: google.protobuf.Timestamp not_before_time = 8;
+   */
+  notBeforeTime?: Timestamp | undefined;
+
+  /**
+   * When it ends to count, and the exchanges that it alone allowed are cut; not set: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 9;
+   */
+  expireTime?: Timestamp | undefined;
 };
 
 /**
@@ -140,6 +171,48 @@ export const CreateAccessRuleResponseSchema: GenMessage<CreateAccessRuleResponse
   messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 4);
 
 /**
+ * UpdateAccessRuleRequest says a rule anew.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.UpdateAccessRuleRequest
+ */
+export type UpdateAccessRuleRequest = Message<"fairlead.cluster.v1alpha1.UpdateAccessRuleRequest"> & {
+  /**
+   * The rule as it is to be, by its name.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.AccessRule access_rule = 1;
+   */
+  accessRule?: AccessRule | undefined;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.UpdateAccessRuleRequest.
+ * Use `create(UpdateAccessRuleRequestSchema)` to create a new message.
+ */
+export const UpdateAccessRuleRequestSchema: GenMessage<UpdateAccessRuleRequest> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 5);
+
+/**
+ * UpdateAccessRuleResponse has the rule as it is kept.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.UpdateAccessRuleResponse
+ */
+export type UpdateAccessRuleResponse = Message<"fairlead.cluster.v1alpha1.UpdateAccessRuleResponse"> & {
+  /**
+   * The rule.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.AccessRule access_rule = 1;
+   */
+  accessRule?: AccessRule | undefined;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.UpdateAccessRuleResponse.
+ * Use `create(UpdateAccessRuleResponseSchema)` to create a new message.
+ */
+export const UpdateAccessRuleResponseSchema: GenMessage<UpdateAccessRuleResponse> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 6);
+
+/**
  * DeleteAccessRuleRequest removes a rule.
  *
  * @generated from message fairlead.cluster.v1alpha1.DeleteAccessRuleRequest
@@ -158,7 +231,7 @@ export type DeleteAccessRuleRequest = Message<"fairlead.cluster.v1alpha1.DeleteA
  * Use `create(DeleteAccessRuleRequestSchema)` to create a new message.
  */
 export const DeleteAccessRuleRequestSchema: GenMessage<DeleteAccessRuleRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 5);
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 7);
 
 /**
  * DeleteAccessRuleResponse is empty.
@@ -173,7 +246,154 @@ export type DeleteAccessRuleResponse = Message<"fairlead.cluster.v1alpha1.Delete
  * Use `create(DeleteAccessRuleResponseSchema)` to create a new message.
  */
 export const DeleteAccessRuleResponseSchema: GenMessage<DeleteAccessRuleResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 6);
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 8);
+
+/**
+ * ExplainAccessRequest asks what a user may do in a cluster. The user need not exist.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.ExplainAccessRequest
+ */
+export type ExplainAccessRequest = Message<"fairlead.cluster.v1alpha1.ExplainAccessRequest"> & {
+  /**
+   * The user's name, as the relay's authentication configuration maps it.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * The user's groups, likewise.
+   *
+   * @generated from field: repeated string groups = 2;
+   */
+  groups: string[];
+
+  /**
+   * The cluster's name.
+   *
+   * @generated from field: string cluster = 3;
+   */
+  cluster: string;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.ExplainAccessRequest.
+ * Use `create(ExplainAccessRequestSchema)` to create a new message.
+ */
+export const ExplainAccessRequestSchema: GenMessage<ExplainAccessRequest> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 9);
+
+/**
+ * ExplainAccessResponse is the judgement, and what it is made of. It is the relay's alone: in the cluster, its own
+ * authorization says what the user may do.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.ExplainAccessResponse
+ */
+export type ExplainAccessResponse = Message<"fairlead.cluster.v1alpha1.ExplainAccessResponse"> & {
+  /**
+   * The sum of all rules, now.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.AccessLevel level = 1;
+   */
+  level: AccessLevel;
+
+  /**
+   * Until when it is so, if no rule is changed; not set: without end.
+   *
+   * @generated from field: google.protobuf.Timestamp until_time = 2;
+   */
+  untilTime?: Timestamp | undefined;
+
+  /**
+   * Each rule and what it has to do with it, by name.
+   *
+   * @generated from field: repeated fairlead.cluster.v1alpha1.RuleExplanation rules = 3;
+   */
+  rules: RuleExplanation[];
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.ExplainAccessResponse.
+ * Use `create(ExplainAccessResponseSchema)` to create a new message.
+ */
+export const ExplainAccessResponseSchema: GenMessage<ExplainAccessResponse> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 10);
+
+/**
+ * RuleExplanation tells whether a rule counts, and why.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.RuleExplanation
+ */
+export type RuleExplanation = Message<"fairlead.cluster.v1alpha1.RuleExplanation"> & {
+  /**
+   * The rule.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.AccessRule access_rule = 1;
+   */
+  accessRule?: AccessRule | undefined;
+
+  /**
+   * Whether it counts for this user and cluster, now.
+   *
+   * @generated from field: bool applies = 2;
+   */
+  applies: boolean;
+
+  /**
+   * Why, in one sentence for people.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.RuleExplanation.
+ * Use `create(RuleExplanationSchema)` to create a new message.
+ */
+export const RuleExplanationSchema: GenMessage<RuleExplanation> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 11);
+
+/**
+ * AccessLevel is how much a caller may do in a cluster, as far as the relay is concerned.
+ *
+ * @generated from enum fairlead.cluster.v1alpha1.AccessLevel
+ */
+export enum AccessLevel {
+  /**
+   * Not set: never sent.
+   *
+   * @generated from enum value: ACCESS_LEVEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: ACCESS_LEVEL_DENIED = 1;
+   */
+  DENIED = 1,
+
+  /**
+   * Only requests that read.
+   *
+   * @generated from enum value: ACCESS_LEVEL_READ_ONLY = 2;
+   */
+  READ_ONLY = 2,
+
+  /**
+   * All.
+   *
+   * @generated from enum value: ACCESS_LEVEL_FULL = 3;
+   */
+  FULL = 3,
+}
+
+/**
+ * Describes the enum fairlead.cluster.v1alpha1.AccessLevel.
+ */
+export const AccessLevelSchema: GenEnum<AccessLevel> = /*@__PURE__*/
+  enumDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 0);
 
 /**
  * AccessRuleService keeps the rules that say who reaches which cluster. Administrators only. Without a rule that
@@ -203,6 +423,16 @@ export const AccessRuleService: GenService<{
     output: typeof CreateAccessRuleResponseSchema;
   },
   /**
+   * UpdateAccessRule says a rule anew, as a whole; exchanges that only its old form allowed are cut.
+   *
+   * @generated from rpc fairlead.cluster.v1alpha1.AccessRuleService.UpdateAccessRule
+   */
+  updateAccessRule: {
+    methodKind: "unary";
+    input: typeof UpdateAccessRuleRequestSchema;
+    output: typeof UpdateAccessRuleResponseSchema;
+  },
+  /**
    * DeleteAccessRule removes a rule; exchanges that it alone allowed are cut.
    *
    * @generated from rpc fairlead.cluster.v1alpha1.AccessRuleService.DeleteAccessRule
@@ -211,6 +441,16 @@ export const AccessRuleService: GenService<{
     methodKind: "unary";
     input: typeof DeleteAccessRuleRequestSchema;
     output: typeof DeleteAccessRuleResponseSchema;
+  },
+  /**
+   * ExplainAccess tells what a user may do in a cluster, and what each rule has to do with it.
+   *
+   * @generated from rpc fairlead.cluster.v1alpha1.AccessRuleService.ExplainAccess
+   */
+  explainAccess: {
+    methodKind: "unary";
+    input: typeof ExplainAccessRequestSchema;
+    output: typeof ExplainAccessResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fairlead_cluster_v1alpha1_access_rule_service, 0);
