@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
+import { AccessLevel, ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { parse } from "yaml";
 import { RelayFixture } from "./relay-fixture.ts";
@@ -21,6 +22,7 @@ const FLAGS = [
   "--disable-warning=ExperimentalWarning",
   "--conditions=@fairlead/source",
 ];
+const UNTIL_MS = Date.parse("2027-01-01T00:00:00Z");
 const TOKEN = "callers.canary-7f3a.token";
 /** Names of contexts that a hostile relay gives. */
 const CONTEXTS: Record<string, string> = { a: "production-admin", b: "fairlead-other", c: "" };
@@ -58,7 +60,16 @@ beforeAll(async () => {
     accessRules: {
       listAccessRules: note("listAccessRules", () => ({ accessRules: [] })),
       createAccessRule: note("createAccessRule", () => ({})),
+      updateAccessRule: note("updateAccessRule", () => ({})),
       deleteAccessRule: note("deleteAccessRule", () => ({})),
+      explainAccess: note("explainAccess", ({ cluster: asked }) => ({
+        level: asked === "prod" ? AccessLevel.READ_ONLY : AccessLevel.DENIED,
+        ...(asked === "prod" && { untilTime: timestampFromMs(UNTIL_MS) }),
+        rules:
+          asked === "prod"
+            ? [{ accessRule: { name: "viewers", users: ["jane"], readOnly: true }, applies: true, reason: "it is so" }]
+            : [],
+      })),
     },
   });
   await relay.start();
@@ -121,7 +132,10 @@ describe("--help", () => {
     ["kubeconfig"],
     ["rules"],
     ["rules", "create"],
+    ["rules", "update"],
     ["rules", "delete"],
+    ["access"],
+    ["access", "explain"],
   ];
 
   it("of every command is listed, has examples that are commands, and names the global options", async () => {
@@ -360,6 +374,62 @@ describe("a command that succeeds", () => {
     });
     expect(JSON.parse(outcomes[1]?.out ?? "")).toEqual({ deleted: "developers" });
     expect(outcomes[2]?.told).toMatch(/There is no rule: nobody reaches any cluster/);
+  });
+
+  it("makes a rule that is narrow, and says one anew", async () => {
+    const narrow = ["--user-prefix", "repo:acme/app:", "--cluster", "prod", "--read-only"];
+    const times = ["--not-before", "2026-12-01T08:00:00+01:00", "--expires", "2026-12-02T08:00:00Z"];
+    const before = Date.now();
+    const outcomes = await runAll([
+      ["rules", "create", "ci", ...narrow, ...times, "--output", "json", ...toRelay()],
+      ["rules", "update", "ci", "--user", "jane", "--cluster", "prod", "--expires", "8h", ...toRelay()],
+    ]);
+    expect(outcomes.map(({ code }) => code)).toEqual([0, 0]);
+    expect(JSON.parse(outcomes[0]?.out ?? "")).toMatchObject({
+      name: "ci",
+      userPrefixes: ["repo:acme/app:"],
+      readOnly: true,
+      notBefore: "2026-12-01T07:00:00.000Z",
+      expires: "2026-12-02T08:00:00.000Z",
+    });
+    const { accessRule } = Object(seen.find(({ call }) => call === "updateAccessRule")?.message);
+    expect(accessRule).toMatchObject({ users: ["jane"], userPrefixes: [], readOnly: false });
+    expect(accessRule.notBeforeTime).toBeUndefined();
+    expect(timestampMs(accessRule.expireTime) - before - 8 * 3_600_000).toBeGreaterThanOrEqual(0);
+    expect(timestampMs(accessRule.expireTime) - before - 8 * 3_600_000).toBeLessThan(60_000);
+  });
+
+  it("takes no time that would be another one elsewhere, or none at all", async () => {
+    const times = ["2026-12-01", "2026-12-01T08:00:00", "tomorrow", "0h", "-1h", "8", "2026-13-01T08:00:00Z", ""];
+    const rule = ["rules", "create", "a", "--user", "jane", "--cluster", "a"];
+    const outcomes = await runAll(times.map((time) => [...rule, `--expires=${time}`, ...toRelay()]));
+    for (const { code, told } of outcomes) {
+      expect(code).toBe(1);
+      expect(told).toMatch(/is not a time; write one with its zone/);
+    }
+    expect(seen).toEqual([]);
+  });
+
+  it("explains who may do what where, to people and to programs", async () => {
+    const ask = ["access", "explain", "jane"];
+    const outcomes = await runAll([
+      [...ask, "prod", "--group", "dev", "--group", "ops", ...toRelay()],
+      [...ask, "prod", "--output", "json", ...toRelay()],
+      [...ask, "other", ...toRelay()],
+    ]);
+    expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(outcomes[0]?.out).toBe(
+      "jane may only read in prod, until 2027-01-01T00:00:00.000Z.\n\n" +
+        "RULE      COUNTS   WHY\nviewers   yes      it is so\n",
+    );
+    expect(JSON.parse(outcomes[1]?.out ?? "")).toMatchObject({
+      access: "read-only",
+      until: "2027-01-01T00:00:00.000Z",
+      rules: [{ rule: { name: "viewers", readOnly: true }, applies: true, reason: "it is so" }],
+    });
+    expect(outcomes[2]?.out).toBe("jane may do nothing in other.\nThere is no rule.\n");
+    const asked = seen.map(({ message }) => Object(message).groups);
+    expect(asked).toContainEqual(["dev", "ops"]);
   });
 
   it("prints a kubeconfig that points at the local proxy, without the caller's token", async () => {

@@ -2,6 +2,7 @@
 import { sentence } from "@fairlead/http-bridge";
 import { errorCodeName, FairleadError, Hop, hopName } from "@fairlead/protocol";
 import { Command } from "commander";
+import { accessCommand } from "./commands/access.ts";
 import { clustersCommand } from "./commands/clusters.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
@@ -21,7 +22,7 @@ const program = addRelayOptions(new Command("fairlead"))
   )
   .showHelpAfterError("(add --help for what there is)");
 
-for (const command of [proxyCommand(), clustersCommand(), kubeconfigCommand(), rulesCommand()]) {
+for (const command of [proxyCommand(), clustersCommand(), kubeconfigCommand(), rulesCommand(), accessCommand()]) {
   for (const each of [command, ...command.commands]) each.configureHelp({ showGlobalOptions: true });
   program.addCommand(command);
 }

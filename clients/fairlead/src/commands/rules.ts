@@ -1,14 +1,10 @@
-import type { AccessRule } from "@fairlead/protocol";
+import { create } from "@bufbuild/protobuf";
+import { AccessRuleSchema } from "@fairlead/protocol";
 import { Command } from "commander";
-import { print, printJson, table, tell } from "../output.ts";
-import { collect, parseLabels, type RelayOptions, relayOf } from "./global-options.ts";
-
-interface CreateOptions extends RelayOptions {
-  user: string[];
-  group: string[];
-  cluster: string[];
-  clusterLabel: string[];
-}
+import { print, printJson, tell } from "../output.ts";
+import { type RelayOptions, relayOf } from "./global-options.ts";
+import { addRuleOptions, type RuleOptions, ruleOf } from "./rule-options.ts";
+import { ruleJson, ruleTable } from "./rule-output.ts";
 
 /** `fairlead rules`: for administrators, who reaches which cluster. */
 export function rulesCommand(): Command {
@@ -18,30 +14,32 @@ export function rulesCommand(): Command {
     .action(async (_own: unknown, command: Command) => {
       const options = command.optsWithGlobals<RelayOptions>();
       const { accessRules } = await relayOf(options).accessRules.listAccessRules({});
-      if (options.output === "json") return printJson(accessRules.map(toJson));
+      if (options.output === "json") return printJson(accessRules.map(ruleJson));
       if (accessRules.length === 0) return tell("There is no rule: nobody reaches any cluster.");
-      print(table(["NAME", "USERS", "GROUPS", "CLUSTERS", "CLUSTER LABELS"], accessRules.map(toRow)));
+      print(ruleTable(accessRules));
     });
   list.addCommand(
-    new Command("create")
-      .description("let users or groups reach clusters")
+    addRuleOptions(new Command("create").description("let users or groups reach clusters"))
       .argument("<name>", "a DNS label, such as developers")
-      .option("--user <name>", "a user; may be repeated", collect, [])
-      .option("--group <name>", "a group; may be repeated", collect, [])
-      .option("--cluster <name>", "a cluster, or * for all; may be repeated", collect, [])
-      .option("--cluster-label <key=value>", "clusters with this label; may be repeated, all must match", collect, [])
-      .addHelpText(
-        "after",
-        "\nExamples:\n  fairlead rules create developers --group dev --cluster-label env=staging\n" +
-          "  fairlead rules create on-call --user jane@example.com --cluster '*'",
-      )
+      .addHelpText("after", CREATE_EXAMPLES)
       .action(async (name: string, _own: unknown, command: Command) => {
-        const options = command.optsWithGlobals<CreateOptions>();
-        const { user: users, group: groups, cluster: clusters } = options;
-        const accessRule = { name, users, groups, clusters, clusterLabels: parseLabels(options.clusterLabel) };
+        const options = command.optsWithGlobals<RuleOptions>();
+        const accessRule = ruleOf(name, options);
         await relayOf(options).accessRules.createAccessRule({ accessRule });
-        if (options.output === "json") printJson(accessRule);
+        if (options.output === "json") printJson(ruleJson(create(AccessRuleSchema, accessRule)));
         else tell(`Rule ${name} is made.`);
+      }),
+  );
+  list.addCommand(
+    addRuleOptions(new Command("update").description("say a rule anew, as a whole: what is left out is gone from it"))
+      .argument("<name>", "the rule")
+      .addHelpText("after", "\nExample:\n  fairlead rules update developers --group dev --cluster staging --read-only")
+      .action(async (name: string, _own: unknown, command: Command) => {
+        const options = command.optsWithGlobals<RuleOptions>();
+        const accessRule = ruleOf(name, options);
+        await relayOf(options).accessRules.updateAccessRule({ accessRule });
+        if (options.output === "json") printJson(ruleJson(create(AccessRuleSchema, accessRule)));
+        else tell(`Rule ${name} is changed.`);
       }),
   );
   list.addCommand(
@@ -63,13 +61,12 @@ const EXAMPLES = `
 Examples:
   fairlead rules
   fairlead rules create developers --group dev --cluster-label env=staging
+  fairlead rules update developers --group dev --cluster-label env=staging --read-only
   fairlead rules delete developers`;
 
-function toJson({ name, users, groups, clusters, clusterLabels }: AccessRule) {
-  return { name, users, groups, clusters, clusterLabels };
-}
-
-function toRow(rule: AccessRule): string[] {
-  const labels = Object.entries(rule.clusterLabels).map(([key, value]) => `${key}=${value}`);
-  return [rule.name, rule.users.join(","), rule.groups.join(","), rule.clusters.join(","), labels.join(",")];
-}
+const CREATE_EXAMPLES = `
+Examples:
+  fairlead rules create developers --group dev --cluster-label env=staging
+  fairlead rules create on-call --user jane@example.com --cluster '*' --expires 8h
+  fairlead rules create auditors --group audit --cluster '*' --read-only
+  fairlead rules create app-deploys --user-prefix repo:acme/app: --cluster staging`;
