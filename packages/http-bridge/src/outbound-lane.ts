@@ -23,17 +23,26 @@ export interface Outbound {
   cancel(): void;
 }
 
+/** A lane that is served. */
+export interface ServedLane {
+  /** Fails the exchange under way if it may go on no longer. @param nowMs milliseconds since the epoch */
+  endExpired(nowMs: number): void;
+}
+
 /**
  * Frames in, HTTP out: serves a lane's exchanges, one after the other, by requests to the apiserver.
  *
  * @param lane the lane; this function takes it over and sends its `ready`
  * @param prepare decides where each request goes on, and refuses
  * @param ended called once when the lane is gone
+ * @returns what ends its exchanges from outside
  */
-export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void {
+export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): ServedLane {
   let current: Outbound | undefined;
+  let ends: Upstream["ends"];
   let waiting: BodyFrame[] | undefined;
   const start = (frame: OpeningFrame, head: RequestHead, upstream: Upstream, startedAt: number): void => {
+    ends = upstream.ends;
     if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, upstream, startedAt);
     else current = new OutboundHttp(lane, head, upstream, startedAt, frame.case === "whole" ? frame.value : undefined);
   };
@@ -55,6 +64,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
   };
   const fail = (error: unknown): void => {
     waiting = undefined;
+    ends = undefined;
     current?.cancel();
     current = undefined;
     lane.resume();
@@ -83,6 +93,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
     drained: () => current?.laneDrained(),
     idle: () => {
       current = undefined;
+      ends = undefined;
       lane.resume();
     },
     closed: () => {
@@ -91,6 +102,11 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): void
     },
   });
   lane.sendReady();
+  return {
+    endExpired: (nowMs) => {
+      if (ends && ends.atMs <= nowMs && lane.inExchange) fail(ends.why());
+    },
+  };
 }
 
 type OpeningFrame = Extract<RequestFrame["frame"], { case: "head" | "whole" }>;

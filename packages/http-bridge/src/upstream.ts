@@ -10,6 +10,8 @@ export interface Upstream {
   headers: string[];
   /** Judges the answer's status: an error replaces the answer. */
   judge?(status: number): FairleadError | undefined;
+  /** When the exchange may go on no longer, in milliseconds since the epoch, and why; never, where it is not set. */
+  ends?: { atMs: number; why(): FairleadError };
 }
 
 /** Decides where a request goes on. @throws FairleadError if it is refused */

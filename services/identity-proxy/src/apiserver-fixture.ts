@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
@@ -31,6 +31,8 @@ export class ApiserverFixture {
   readonly seen: SeenRequest[] = [];
   /** How requests are answered. */
   answer: Answer = (_seen, response) => response.end("{}");
+  /** Takes connections that ask for an upgrade; without it, each is refused. */
+  upgraded: ((socket: Socket) => void) | undefined;
   readonly #server: Server;
   readonly #certificateAuthority: string;
 
@@ -42,6 +44,7 @@ export class ApiserverFixture {
     server.on("request", (request, response) => void this.#onRequest(request, response));
     server.on("upgrade", (request, socket) => {
       this.seen.push(seenRequest(request, ""));
+      if (this.upgraded) return this.upgraded(socket as Socket);
       socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     });
   }

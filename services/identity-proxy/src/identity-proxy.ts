@@ -1,7 +1,7 @@
 import type { Subject, TokenVerifier } from "@fairlead/authentication";
-import { checkScope, narrowed } from "@fairlead/authorization";
+import { checkScope, narrowed, tokenExpired } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
-import { Hop, type RequestHead } from "@fairlead/protocol";
+import { type FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
@@ -18,7 +18,8 @@ export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log
     checkScope(head, Hop.IDENTITY_PROXY);
     refuseImpersonation(head);
     log.debug({ exchange: head.exchangeId, user: subject.user, method: head.method }, "request");
-    return { pool, headers: impersonatingHeaders(head, subject, host, token), judge };
+    const ends = { atMs: subject.expiresAtMs, why: expired };
+    return { pool, headers: impersonatingHeaders(head, subject, host, token), judge, ends };
   };
   return (head) => {
     const token = callerToken(head);
@@ -27,4 +28,9 @@ export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log
     if (known && connection) return as(known, head, connection); // at once: most requests come behind another
     return verifier.verify(token).then(async (subject) => as(subject, head, await apiserver.connection()));
   };
+}
+
+/** The relay ends such exchanges too; the cluster does not count on it. */
+function expired(): FairleadError {
+  return tokenExpired(Hop.IDENTITY_PROXY);
 }

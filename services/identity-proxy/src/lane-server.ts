@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { dirname } from "node:path";
-import { type Prepare, serveLane } from "@fairlead/http-bridge";
+import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
+import { type Prepare, type ServedLane, serveLane } from "@fairlead/http-bridge";
 import {
   AccessService,
   ErrorCode,
@@ -33,7 +34,8 @@ const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
 export class LaneServer {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #lanes = new Set<Lane>();
+  readonly #lanes = new Map<Lane, ServedLane>();
+  #expiry: NodeJS.Timeout | undefined;
   readonly #listen: ListenOptions;
 
   /** @param prepare decides where each request goes on, and refuses */
@@ -55,8 +57,10 @@ export class LaneServer {
         return;
       }
       const lane = new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT);
-      this.#lanes.add(lane);
-      serveLane(lane, prepare, () => this.#lanes.delete(lane));
+      this.#lanes.set(
+        lane,
+        serveLane(lane, prepare, () => this.#lanes.delete(lane)),
+      );
     });
   }
 
@@ -71,6 +75,7 @@ export class LaneServer {
     if (this.#listen.kind === "unix") listenPrivately(this.#server, this.#listen.path, resolve);
     else this.#server.listen(this.#listen.port, this.#listen.host, resolve);
     await promise;
+    this.#expiry = setInterval(() => this.#endExpired(), EXPIRY_INTERVAL_MS);
     const address = this.#server.address();
     return typeof address === "object" && address ? `https://${address.address}:${address.port}` : `unix:${address}`;
   }
@@ -82,17 +87,24 @@ export class LaneServer {
     for (const session of this.#sessions) session.close();
     const stopping = new FairleadError(ErrorCode.DRAINING, Hop.IDENTITY_PROXY, "the identity proxy is stopping");
     const endIdle = (): void => {
-      for (const lane of this.#lanes) if (!lane.inExchange) lane.end();
+      for (const lane of this.#lanes.keys()) if (!lane.inExchange) lane.end();
     };
     endIdle();
     const poll = setInterval(endIdle, 50);
     const cut = setTimeout(() => {
-      for (const lane of this.#lanes) lane.reset(stopping);
+      for (const lane of this.#lanes.keys()) lane.reset(stopping);
       for (const session of this.#sessions) session.destroy();
     }, graceMs);
     await promise;
     clearInterval(poll);
+    clearInterval(this.#expiry);
     clearTimeout(cut);
+  }
+
+  /** Whatever the relay does: an exchange does not outlive its token here. */
+  #endExpired(): void {
+    const nowMs = Date.now();
+    for (const served of this.#lanes.values()) served.endExpired(nowMs);
   }
 }
 

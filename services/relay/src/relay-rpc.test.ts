@@ -4,6 +4,7 @@ import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHead
 import { request } from "node:https";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
@@ -174,7 +175,13 @@ describe("an administrator's call", () => {
       ({ accessRules }) =>
         accessRules.createAccessRule({ accessRule: { name: "mine", users: ["jane"], clusters: ["*"] } }),
     ],
+    [
+      "UpdateAccessRule",
+      ({ accessRules }) =>
+        accessRules.updateAccessRule({ accessRule: { name: "prod", users: ["joe"], clusters: ["*"] } }),
+    ],
     ["DeleteAccessRule", ({ accessRules }) => accessRules.deleteAccessRule({ name: "prod" })],
+    ["ExplainAccess", ({ accessRules }) => accessRules.explainAccess({ user: "jane", cluster: "prod" })],
   ];
 
   beforeEach(() => relay.makeCluster("prod"));
@@ -226,6 +233,29 @@ describe("the control plane", () => {
     expect(await faultOf(accessRules.createAccessRule({ accessRule: { name: "a" } }))).toMatchObject({
       code: ErrorCode.MALFORMED_REQUEST,
     });
+  });
+
+  it("makes no rule with a time that is no date", async () => {
+    const accessRule = { name: "a", users: ["jane"], clusters: ["*"], expireTime: { seconds: 2n ** 62n, nanos: 0 } };
+    expect(await faultOf(relay.as("root").accessRules.createAccessRule({ accessRule }))).toMatchObject({
+      code: ErrorCode.MALFORMED_REQUEST,
+    });
+  });
+
+  it("changes a rule as a whole, and none that is not there", async () => {
+    const { accessRules } = relay.as("root");
+    const [notBeforeTime, expireTime] = [timestampFromMs(1_000), timestampFromMs(4_000_000_000_123)];
+    const narrow = { userPrefixes: ["repo:a/"], readOnly: true, notBeforeTime, expireTime };
+    await accessRules.createAccessRule({ accessRule: { name: "a", clusters: ["*"], ...narrow } });
+    expect((await accessRules.listAccessRules({})).accessRules).toMatchObject([narrow]);
+    await accessRules.updateAccessRule({ accessRule: { name: "a", users: ["jane"], clusters: ["b"] } });
+    const [rule] = (await accessRules.listAccessRules({})).accessRules;
+    expect(rule).toMatchObject({ users: ["jane"], userPrefixes: [], clusters: ["b"], readOnly: false });
+    expect([rule?.notBeforeTime, rule?.expireTime]).toEqual([undefined, undefined]);
+    for (const accessRule of [{ name: "b", users: ["jane"], clusters: ["b"] }, { name: "a" }, undefined]) {
+      const changed = accessRules.updateAccessRule(accessRule ? { accessRule } : {});
+      expect(await faultOf(changed)).toMatchObject({ code: ErrorCode.MALFORMED_REQUEST });
+    }
   });
 
   it("gives back rules as they were made", async () => {

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
 import type { Logger, RunningService } from "@fairlead/service";
 import { NestFactory } from "@nestjs/core";
 import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
@@ -11,9 +12,6 @@ import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { PublicPort, type RequestHandler } from "./port/public-port.ts";
 import { RelayModule, RPC_HANDLER, STORE } from "./relay.module.ts";
 import type { Store } from "./store/store.ts";
-
-/** How often live exchanges are looked at for what has expired, in milliseconds: how late they may end. */
-const EXPIRY_INTERVAL_MS = 1_000;
 
 /** Starts the relay. @throws Error if the configuration, the database or the port cannot be used */
 export async function startRelay(config: RelayConfig, log: Logger): Promise<RunningService> {

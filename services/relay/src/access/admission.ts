@@ -91,9 +91,3 @@ function onlyReading(request: ExchangeRequest): FairleadError {
   const sentence = `your access to the cluster ${request.cluster} is read-only, and "${inWords(request)}" is more than reading; ask the relay's administrators for more`;
   return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.RELAY, sentence);
 }
-
-/** Why an exchange ends whose token has expired. */
-export function tokenExpired(): FairleadError {
-  const sentence = "your token expired while the request was under way; get a new one, then repeat the request";
-  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
-}

@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { bearerToken, type Subject } from "@fairlead/authentication";
+import { tokenExpired } from "@fairlead/authorization";
 import {
   decodeRequest,
   ErrorCode,
@@ -13,7 +14,7 @@ import {
   splice,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import { type Admission, type ExchangeRequest, tokenExpired } from "../access/admission.ts";
+import type { Admission, ExchangeRequest } from "../access/admission.ts";
 import type { ExchangeLimits } from "../limits/exchange-limits.ts";
 import type { Attachments, TakenLane } from "./attachments.ts";
 
@@ -73,7 +74,7 @@ export class AccessServiceHandler {
 
   #judgeAgain(live: LiveExchange): void {
     try {
-      if (live.caller.expiresAtMs <= Date.now()) throw tokenExpired();
+      if (live.caller.expiresAtMs <= Date.now()) throw tokenExpired(Hop.RELAY);
       live.untilMs = this.#admission.admitExchange(live.caller, live.request);
     } catch (error) {
       live.cut(FairleadError.from(error, Hop.RELAY));

@@ -55,6 +55,18 @@ describe("the relay's database", () => {
     expect(rows.map(({ name }) => name)).toEqual(Object.keys(MIGRATIONS));
   });
 
+  it("takes a rule of an older relay for what it was: for all, at once and without end", async () => {
+    const old = await open();
+    const columns = ["user_prefixes", "read_only", "not_before_ms", "expires_at_ms"];
+    for (const column of columns) await sql`alter table access_rules drop column ${sql.ref(column)}`.execute(old);
+    await sql`delete from kysely_migration where name like '0003-%'`.execute(old);
+    await sql`insert into access_rules values ('dev', '["jane"]', '[]', '["*"]', '{}')`.execute(old);
+    await stores.pop()?.destroy();
+    const [rule] = await (await open()).selectFrom("access_rules").selectAll().execute();
+    expect(rule).toMatchObject({ name: "dev", users: '["jane"]', user_prefixes: "[]", read_only: 0 });
+    expect([rule?.not_before_ms, rule?.expires_at_ms]).toEqual([null, null]);
+  });
+
   it("is for the relay's own user only: all of its files are 0600", async () => {
     const store = await open();
     await store.insertInto("clusters").values(CLUSTER).execute();
