@@ -32,6 +32,12 @@ export function isReadOnly(request: RequestLine): boolean {
   return request.upgrade === "" || (info.verb === "watch" && info.subresource === "");
 }
 
+/** Whether a request watches: its answer is a stream of events without end. */
+export function isWatch(request: RequestLine): boolean {
+  const info = requestInfoOf(request);
+  return info?.kind === "resource" && info.verb === "watch" && request.method === "GET";
+}
+
 function isSelfReview(
   method: string,
   { verb, apiGroup, resource, name, namespace, subresource }: ResourceRequest,

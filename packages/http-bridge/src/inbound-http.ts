@@ -17,6 +17,7 @@ import { asPairs, headText, toFrameHeaders, toRawHeaders } from "./headers.ts";
 import { answerOf } from "./response-head.ts";
 import { explainLoss, sendStatus } from "./status.ts";
 import { serverTiming } from "./timings.ts";
+import { WatchFault } from "./watch-fault.ts";
 
 /** A request of a lane's requester, ready to go. */
 export interface InboundRequest {
@@ -36,6 +37,7 @@ export class InboundHttp {
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.RELAY);
   #early: Buffer[] | undefined = [];
+  #watch: WatchFault | undefined;
   #requestEnded = false;
   #released = false;
 
@@ -114,8 +116,7 @@ export class InboundHttp {
         this.#response.write(NOTHING); // flushHeaders would write bytes above 0x7f as UTF-8
         return;
       case "data":
-        if (!this.#response.write(this.#offsets.accept(frame.value))) this.#lane.pause();
-        return;
+        return this.#writeData(this.#offsets.accept(frame.value));
       case "end":
         return this.#finish(this.#offsets.accept(frame.value), frame.value.trailers);
       case "whole":
@@ -128,6 +129,11 @@ export class InboundHttp {
     }
   }
 
+  #writeData(bytes: Uint8Array): void {
+    this.#watch?.pass(bytes);
+    if (!this.#response.write(bytes)) this.#lane.pause();
+  }
+
   #writeInformational(head: ResponseHead): void {
     if (head.status === 100) return this.#response.writeContinue();
     if (!(head.status > 101 && head.status < 200)) {
@@ -138,6 +144,7 @@ export class InboundHttp {
 
   #writeHead(head: ResponseHead | undefined): void {
     const { status, reason, headers } = answerOf(head, this.#in.head);
+    this.#watch = WatchFault.for(this.#in.head, status, headers);
     const timing = serverTiming(head?.timings ?? [], this.#in.startedAt);
     this.#response.sendDate = false;
     this.#response.strictContentLength = true; // more than was announced would be read as an answer of its own
@@ -154,11 +161,17 @@ export class InboundHttp {
     this.#response.end(last);
   }
 
-  /** Before the head a Status; after it a cut, so that the client cannot take what came as complete. */
+  /**
+   * Before the head a Status; after it a cut, so that the client cannot take what came as complete. A watch whose
+   * access ends says so by an event first: a cut one kubectl takes for an end, and exits 0.
+   */
   #fail(error: FairleadError): void {
-    if (this.#response.writableEnded) return;
-    if (this.#response.headersSent) this.#response.destroy();
-    else sendStatus(this.#response, explainLoss(error));
+    if (this.#response.writableEnded || this.#response.destroyed) return;
+    if (!this.#response.headersSent) return sendStatus(this.#response, explainLoss(error));
+    const event = this.#watch?.event(error);
+    this.#watch = undefined; // told once: the lane's end follows the error
+    if (event === undefined) return void this.#response.destroy();
+    this.#response.write(event, () => this.#response.destroy());
   }
 
   #onLaneClosed(error: FairleadError | undefined): void {
