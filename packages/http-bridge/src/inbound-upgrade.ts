@@ -8,6 +8,7 @@ import { answerOf } from "./response-head.ts";
 import { SpdyFault } from "./spdy-fault.ts";
 import { explainLoss, sendStatus, sentence } from "./status.ts";
 import { serverTiming } from "./timings.ts";
+import { WebSocketFault } from "./websocket-fault.ts";
 
 /**
  * HTTP in, frames out, for a request that asks for an upgrade: SPDY/3.1 or WebSocket, carried as raw bytes with a
@@ -20,6 +21,7 @@ export class InboundUpgrade {
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.RELAY);
   readonly #spdy: SpdyFault | undefined;
+  #webSocket: WebSocketFault | undefined;
   #answer: ServerResponse | undefined;
   /** `answered`: by something other than 101, whose body still comes. `over`: nothing more is to be said. */
   #state: "asked" | "upgraded" | "answered" | "over" = "asked";
@@ -85,6 +87,7 @@ export class InboundUpgrade {
     raw.push(...serverTiming(head.timings, this.#in.startedAt));
     this.#socket.write(headText(101, reason || "Switching Protocols", raw), "latin1");
     this.#state = "upgraded";
+    this.#webSocket = WebSocketFault.for(head);
     this.#socket.on("data", (chunk: Buffer) => {
       if (!this.#framer.data(chunk)) this.#socket.pause();
     });
@@ -105,6 +108,7 @@ export class InboundUpgrade {
   }
 
   #write(bytes: Uint8Array): void {
+    this.#webSocket?.pass(bytes);
     const passed = this.#spdy && this.#state === "upgraded" ? this.#spdy.pass(bytes) : bytes;
     if (!(this.#answer ?? this.#socket).write(passed)) this.#lane.pause();
   }
@@ -121,8 +125,8 @@ export class InboundUpgrade {
   }
 
   /**
-   * Before the head a Status. After it a cut: a WebSocket client then says "close 1006". A SPDY client would exit 0
-   * (every kubectl measured), so it gets the fault on its error stream first.
+   * Before the head a Status. After it a cut. A SPDY client would exit 0 then (every kubectl measured), and a WebSocket
+   * client say "close 1006" and no more: both get the fault as the command's result first.
    */
   #fail(fault: FairleadError): void {
     const error = explainLoss(fault);
@@ -132,7 +136,7 @@ export class InboundUpgrade {
       case "asked":
         return sendStatus(plainAnswer(this.#in.request, this.#socket), error);
       case "upgraded": {
-        const told = this.#spdy?.unfinished(sentence(error));
+        const told = this.#spdy?.unfinished(sentence(error)) ?? this.#webSocket?.unfinished(error);
         if (told) return void this.#socket.end(told, () => this.#socket.destroy());
         return void this.#socket.destroy();
       }
