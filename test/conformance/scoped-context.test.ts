@@ -159,3 +159,31 @@ describe("a context", () => {
     expect(refused?.stderr).toMatch(REFUSED);
   });
 });
+
+describeWithNode("a read-only rule at the relay", () => {
+  const asAdministrator = (...args: string[]) =>
+    own.tunnel.cli({ email: "administrator@fairlead.dev", groups: [] }, ...args);
+  const everybody = ["rules", "update", "everybody", "--user", alice.email, "--cluster", "testbed"];
+
+  afterAll(() => asAdministrator(...everybody));
+
+  it.each(streamingKubectls(cluster))("lets $name read, and nothing else, and is explained so", async ({ kubectl }) => {
+    await asAdministrator(...everybody, "--read-only");
+    const through = kubectl.against(own.tunnel.kubeconfig);
+    expect(await through.run(["get", "pods", "p1", "-o", "name"])).toMatchObject({ code: 0, stdout: "pod/p1\n" });
+    const exec = await through.run(["exec", "p1", "--", "true"]);
+    expect(exec).toMatchObject({ code: 1, stdout: "" });
+    expect(exec.stderr).toMatch(
+      /fairlead: relay: your access to the cluster testbed is read-only, and "create pods\/exec" is/,
+    );
+    const asked = ["access", "explain", alice.email, "testbed", "--output", "json"];
+    expect(JSON.parse(await asAdministrator(...asked))).toMatchObject({
+      access: "read-only",
+      rules: [
+        { applies: true, reason: "it is for the user alice@example.com and the cluster testbed, for reading only" },
+      ],
+    });
+    await asAdministrator(...everybody);
+    expect(await through.run(["exec", "p1", "--", "true"])).toMatchObject({ code: 0 });
+  });
+});

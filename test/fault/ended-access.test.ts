@@ -107,3 +107,19 @@ describeWithNode.each(streamingKubectls(cluster))("an exec with $name", ({ kubec
     expect(exec.stderr).toMatch(says);
   });
 });
+
+describeWithNode("a cluster that is removed", () => {
+  it("ends its watches and execs, and they say why", async () => {
+    const through = kubectls(cluster).at(-1)?.kubectl.against(own.tunnel.kubeconfig);
+    const watch = through?.start(["get", "pods", "-w"]);
+    const exec = through?.start(["exec", "p1", "--", "sh", "-c", "echo begun; sleep 60"]);
+    await Promise.all([watch?.waitForOutput(/^p1 /m), exec?.waitForOutput(/begun/)]);
+    await asAdministrator("clusters", "delete", "testbed");
+    const removedMs = Date.now();
+    const ends = await Promise.all([watch?.exited, exec?.exited]);
+    expect(Date.now() - removedMs).toBeLessThan(PROMISED_MS);
+    expect(ends[1]?.code).toBe(1);
+    for (const output of [watch?.stdout, exec?.stderr])
+      expect(output).toMatch(/there is no cluster testbed, or you have/);
+  });
+});
