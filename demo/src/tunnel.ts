@@ -36,6 +36,8 @@ export interface TunnelOptions {
    * @param url the relay's own
    */
   relayUrlFor?(name: "client proxy" | "agent", url: string): Promise<string>;
+  /** More of the arguments of each process. */
+  args?(name: ProcessName): readonly string[];
   /** More of the environment of each process, such as node's own options. */
   env?(name: ProcessName): Record<string, string>;
 }
@@ -240,7 +242,11 @@ export class Tunnel {
     return new TunnelProcess({
       name,
       main: require.resolve(main),
-      args: () => [...args(), "--private", "127.0.0.1:0", ...(name === "client proxy" ? [] : ["--grace", "2"])],
+      args: () => [
+        ...args(),
+        ...["--private", "127.0.0.1:0", ...(name === "client proxy" ? [] : ["--grace", "2"])],
+        ...(this.#options.args?.(name) ?? []),
+      ],
       env: () => ({ ...this.#environment(), ...this.#options.env?.(name) }),
       logFile: this.file(`${name.replace(" ", "-")}.log`),
     });

@@ -25,6 +25,7 @@ export async function sendToIdentityProxy(
   socket: string,
   target: string,
   headers: readonly (readonly [string, string])[],
+  method = "GET",
 ): Promise<ResponseFrame["frame"]> {
   const client = new GrpcConnection(() => ({ path: socket }));
   const stream = new GrpcClientStream(client, methodPath(AccessService.method.exchange), {
@@ -44,7 +45,7 @@ export async function sendToIdentityProxy(
   const head = create(RequestHeadSchema, {
     exchangeId: Buffer.from(randomUUID().replaceAll("-", ""), "hex"),
     cluster: "testbed",
-    method: "GET",
+    method,
     target,
     headers: headers.map(([name, value]) => create(HeaderSchema, { name, value: Buffer.from(value) })),
   });

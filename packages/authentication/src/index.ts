@@ -3,5 +3,7 @@ export {
   parseAuthenticationConfiguration,
   readAuthenticationConfiguration,
 } from "./configuration.ts";
+export { ProofKey } from "./dpop/proof-key.ts";
+export { ProofVerifier } from "./dpop/proof-verifier.ts";
 export type { Subject } from "./subject.ts";
 export { bearerToken, TokenVerifier } from "./token-verifier.ts";

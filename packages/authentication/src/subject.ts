@@ -6,6 +6,8 @@ export interface Subject {
   user: string;
   groups: string[];
   uid: string | undefined;
+  /** The key that the token is bound to (`cnf.jkt`, RFC 9449, 6.1): each request needs its proof. undefined if it is not. */
+  keyThumbprint?: string;
   /** When the token expires, in milliseconds since the epoch. */
   expiresAtMs: number;
 }
@@ -32,8 +34,17 @@ export function subjectOf(claims: JWTPayload, issuer: IssuerConfiguration): Subj
     groups: groupsOf(claims, issuer),
     uid:
       issuer.uidClaim === undefined ? undefined : name(claims[issuer.uidClaim], { claim: issuer.uidClaim, prefix: "" }),
+    ...keyOf(claims),
     expiresAtMs: (claims.exp ?? 0) * 1000,
   };
+}
+
+/** A binding that is not understood must not be taken for none. */
+function keyOf({ cnf }: JWTPayload): Pick<Subject, "keyThumbprint"> {
+  if (cnf === undefined) return {};
+  const { jkt, ...others } = Object(cnf);
+  if (typeof jkt === "string" && jkt !== "" && Object.keys(others).length === 0) return { keyThumbprint: jkt };
+  throw new Error("it is bound in a way that is not supported (cnf); of all bindings, DPoP's jkt is");
 }
 
 function groupsOf(claims: JWTPayload, { groups }: IssuerConfiguration): string[] {

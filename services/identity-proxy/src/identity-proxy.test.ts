@@ -8,6 +8,7 @@ import type { Logger } from "@fairlead/service";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair, valuesOf } from "./apiserver-fixture.ts";
+import { Callers } from "./callers.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -41,7 +42,7 @@ beforeEach(async () => {
   const verifier = new TokenVerifier([issuer.configuration({ uidClaim: "oid" })], Hop.IDENTITY_PROXY);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy(verifier, apiserver, recordingLog()),
+    identityProxy(new Callers(verifier), apiserver, recordingLog()),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

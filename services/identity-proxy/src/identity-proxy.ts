@@ -1,9 +1,10 @@
-import type { Subject, TokenVerifier } from "@fairlead/authentication";
+import type { Subject } from "@fairlead/authentication";
 import { checkScope, narrowed, tokenExpired } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
 import { type FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
+import type { Callers } from "./callers.ts";
 import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
 
 /**
@@ -11,7 +12,7 @@ import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impers
  *
  * @returns what {@link Prepare} says; it refuses with TOKEN_REFUSED, ACCESS_DENIED or ISSUER_UNAVAILABLE
  */
-export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log: Logger): Prepare {
+export function identityProxy(callers: Callers, apiserver: Apiserver, log: Logger): Prepare {
   const judge = (status: number) => apiserver.judge(status);
   const as = (caller: Subject, head: RequestHead, { host, pool, token }: ApiserverConnection): Upstream => {
     const subject = narrowed(caller, head.scope); // nothing below knows the caller's other groups
@@ -23,10 +24,10 @@ export function identityProxy(verifier: TokenVerifier, apiserver: Apiserver, log
   };
   return (head) => {
     const token = callerToken(head);
-    const known = token === undefined ? undefined : verifier.known(token);
+    const known = callers.known(token);
     const connection = apiserver.current;
     if (known && connection) return as(known, head, connection); // at once: most requests come behind another
-    return verifier.verify(token).then(async (subject) => as(subject, head, await apiserver.connection()));
+    return callers.authenticate(token, head).then(async (subject) => as(subject, head, await apiserver.connection()));
   };
 }
 

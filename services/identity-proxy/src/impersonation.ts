@@ -16,6 +16,7 @@ const OWN = new Set([
   "host",
   "content-length",
   "audit-id",
+  "dpop",
   "sec-websocket-protocol",
   "forwarded",
   "x-real-ip",

@@ -4,6 +4,7 @@ import { Hop } from "@fairlead/protocol";
 import { addProcessOptions, runService, type ServiceCommandOptions, splitAddress } from "@fairlead/service";
 import { Command } from "commander";
 import { Apiserver } from "./apiserver.ts";
+import { Callers } from "./callers.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
 import { checkLeastPrivilege } from "./least-privilege.ts";
@@ -14,6 +15,7 @@ interface Options extends ServiceCommandOptions {
   tlsKey?: string;
   clientCa?: string;
   authentication: string;
+  requireBoundTokens?: boolean;
   kubeconfig?: string;
   context?: string;
 }
@@ -28,6 +30,7 @@ const command = new Command("fairlead-identity-proxy")
     "--authentication <file>",
     "AuthenticationConfiguration (apiserver.config.k8s.io/v1): whose tokens count",
   )
+  .option("--require-bound-tokens", "take only tokens that are bound to a key of the caller's (DPoP, RFC 9449)")
   .option("--kubeconfig <file>", "how to reach the apiserver; without it, the pod's service account")
   .option("--context <name>", "context of the kubeconfig")
   .addHelpText(
@@ -41,9 +44,10 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   const issuers = await readAuthenticationConfiguration(options.authentication);
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
   await checkLeastPrivilege(apiserver);
+  const verifier = new TokenVerifier(issuers, Hop.IDENTITY_PROXY);
   const server = new LaneServer(
     listenOptions(options),
-    identityProxy(new TokenVerifier(issuers, Hop.IDENTITY_PROXY), apiserver, log),
+    identityProxy(new Callers(verifier, options.requireBoundTokens), apiserver, log),
   );
   const address = await server.start();
   log.info({ address, issuers: issuers.map((issuer) => issuer.url) }, "serving");

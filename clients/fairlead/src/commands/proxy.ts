@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { printJson, tell } from "../output.ts";
 import { LanePool } from "../proxy/lane-pool.ts";
 import { LocalProxy } from "../proxy/local-proxy.ts";
+import { readProofKey } from "../relay/read-proof-key.ts";
 import { port, type RelayOptions, relayOf } from "./global-options.ts";
 import { clusterAccess, saveKubeconfig } from "./kubeconfig.ts";
 
@@ -10,6 +11,7 @@ interface ProxyOptions extends RelayOptions {
   file?: string;
   port?: number;
   private?: string;
+  dpopKey?: string;
 }
 
 /** `fairlead proxy`: the local proxy of one cluster, until it is interrupted. */
@@ -19,6 +21,7 @@ export function proxyCommand(): Command {
     .argument("<cluster>", "the cluster, as `fairlead clusters` lists it")
     .option("--file <file>", "write the kubeconfig to this file (0600), not into your own")
     .option("--port <port>", "listen on this port, not on the cluster's own", port)
+    .option("--dpop-key <file>", "the private key (PEM, P-256) that your token is bound to, if it is (DPoP, RFC 9449)")
     .option("--private <address>", "HOST:PORT for /healthz, /readyz and /metrics")
     .addHelpText("after", EXAMPLES)
     .action(runProxy);
@@ -35,7 +38,8 @@ async function runProxy(cluster: string, _own: unknown, command: Command): Promi
   const relay = relayOf(options);
   const { entries, identity } = await clusterAccess(relay, cluster, { port: options.port });
   const pool = new LanePool(relay.url, relay.openLanes);
-  const proxy = new LocalProxy(cluster, identity, pool, relay.token);
+  const proofKey = options.dpopKey === undefined ? undefined : await readProofKey(options.dpopKey);
+  const proxy = new LocalProxy(cluster, identity, pool, relay.token, proofKey);
   await proxy.start();
   const file = await saveKubeconfig(entries, options.file);
   const counts = () => ({ ...pool.counts, sockets: proxy.socketCount });

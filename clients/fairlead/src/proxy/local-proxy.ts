@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
+import type { ProofKey } from "@fairlead/authentication";
 import {
   checkRequest,
   ERROR_HEADER,
@@ -34,7 +35,7 @@ import type { LocalIdentity } from "./local-identity.ts";
 /** This client, for the cluster's audit log. */
 const CLIENT = `fairlead/${VERSION}`;
 /** Headers of kubectl's that end here. */
-const LOCAL_HEADERS = new Set(["host", "authorization", "sec-websocket-protocol", TIMINGS_HEADER]);
+const LOCAL_HEADERS = new Set(["host", "authorization", "dpop", "sec-websocket-protocol", TIMINGS_HEADER]);
 /** How long kubectl may take for a request's head, in milliseconds. */
 const HEAD_TIMEOUT_MS = 60_000;
 /** How long a kept connection may idle, in milliseconds: longer than client-go's 90 s, so that it is never closed under a request. */
@@ -49,6 +50,7 @@ export class LocalProxy {
   readonly #identity: LocalIdentity;
   readonly #pool: LanePool;
   readonly #token: TokenSource;
+  readonly #proofKey: ProofKey | undefined;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Answers that are not out yet, by connection. */
@@ -58,12 +60,14 @@ export class LocalProxy {
    * @param cluster the cluster that it is for
    * @param identity its port, certificate and local credential
    * @param token the caller's own token, which goes to the cluster in place of the local one
+   * @param proofKey the key that the token is bound to, if it is
    */
-  constructor(cluster: string, identity: LocalIdentity, pool: LanePool, token: TokenSource) {
+  constructor(cluster: string, identity: LocalIdentity, pool: LanePool, token: TokenSource, proofKey?: ProofKey) {
     this.#cluster = cluster;
     this.#identity = identity;
     this.#pool = pool;
     this.#token = token;
+    this.#proofKey = proofKey;
     const { cert, key } = identity;
     const tls = { cert, key, ALPNProtocols: ["http/1.1"], allowHalfOpen: true };
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS };
@@ -108,7 +112,7 @@ export class LocalProxy {
     this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1);
     response.once("close", () => this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1));
     try {
-      const head = this.#headOf(request, "");
+      const head = await this.#headOf(request, "");
       const lane = await this.#pool.take(() => response.destroyed);
       if (response.destroyed) return this.#pool.release(lane);
       const inbound = { request, head, startedAt, released: () => this.#pool.release(lane) };
@@ -124,7 +128,7 @@ export class LocalProxy {
     // Sent behind a request that is not answered yet: the connection has no place for two answers at once.
     if ((this.#answering.get(socket) ?? 0) > 0) return void socket.destroy();
     try {
-      const head = this.#headOf(request, request.headers.upgrade ?? "");
+      const head = await this.#headOf(request, request.headers.upgrade ?? "");
       const taken = await this.#pool.take(() => socket.destroyed);
       if (socket.destroyed) return this.#pool.release(taken);
       if (first.length > 0) socket.unshift(first);
@@ -139,15 +143,16 @@ export class LocalProxy {
   }
 
   /** Checks a request and makes its head: the local credential goes out, the caller's own comes in. */
-  #headOf(request: IncomingMessage, upgrade: string): RequestHead {
+  async #headOf(request: IncomingMessage, upgrade: string): Promise<RequestHead> {
     const { scope } = checkLocalAccess(request, this.#identity.port, this.#identity.localToken);
     checkRequest(request, Hop.CLIENT_PROXY);
     const headers = toFrameHeaders(request.rawHeaders, LOCAL_HEADERS);
     const asked = request.headers["sec-websocket-protocol"];
     const protocols = asked === undefined ? undefined : withoutBearerProtocol(asked);
     if (protocols) headers.push(header("Sec-WebSocket-Protocol", protocols));
-    headers.push(header("Authorization", `Bearer ${this.#token()}`));
-    return create(RequestHeadSchema, {
+    const token = this.#token();
+    headers.push(header("Authorization", `Bearer ${token}`));
+    const head = create(RequestHeadSchema, {
       exchangeId: newExchangeId(),
       cluster: this.#cluster,
       method: request.method ?? "",
@@ -158,6 +163,9 @@ export class LocalProxy {
       ...(scope && { scope }),
       client: CLIENT,
     });
+    const proof = await this.#proofKey?.prove({ ...head, token });
+    if (proof !== undefined) head.headers.push(header("DPoP", proof));
+    return head;
   }
 }
 

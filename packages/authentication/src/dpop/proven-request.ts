@@ -2,9 +2,9 @@ import { hash } from "node:crypto";
 import type { RequestHead } from "@fairlead/protocol";
 
 /** What a proof is bound to: one request to one cluster, with one token. */
-export type ProvenRequest = Pick<RequestHead, "cluster" | "method" | "target"> & { token: string };
+export type ProvenRequest = Pick<RequestHead, "cluster" | "method" | "target" | "scope"> & { token: string };
 
-/** The claims of a DPoP proof (RFC 9449, 4.2), with one of ours. */
+/** The claims of a DPoP proof (RFC 9449, 4.2), with two of ours. */
 export interface ProofClaims {
   /** The method. */
   htm: string;
@@ -14,15 +14,22 @@ export interface ProofClaims {
   ath: string;
   /** Ours: the SHA-256 of path and query. An exec's command is in the query, which `htu` leaves out. */
   fairlead_target: string;
+  /** Ours: the SHA-256 of what the request is kept from, so that nobody on the way takes the limit off. */
+  fairlead_scope: string;
 }
 
 /** The claims that a proof for this request must have. */
-export function proofClaims({ cluster, method, target, token }: ProvenRequest): ProofClaims {
+export function proofClaims({ cluster, method, target, scope, token }: ProvenRequest): ProofClaims {
   const [path = ""] = target.split("?", 1);
   return {
     htm: method,
     htu: `fairlead://${cluster}${path}`,
     ath: hash("sha256", token, "base64url"),
     fairlead_target: hash("sha256", target, "base64url"),
+    fairlead_scope: hash(
+      "sha256",
+      JSON.stringify([scope?.readOnly ?? false, scope?.groups?.names ?? null]),
+      "base64url",
+    ),
   };
 }
