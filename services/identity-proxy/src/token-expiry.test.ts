@@ -11,6 +11,7 @@ import type { Logger } from "@fairlead/service";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair } from "./apiserver-fixture.ts";
+import { Callers } from "./callers.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -44,7 +45,7 @@ beforeEach(async () => {
   const verifier = new TokenVerifier([issuer.configuration()], Hop.IDENTITY_PROXY);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy(verifier, apiserver, log),
+    identityProxy(new Callers(verifier), apiserver, log),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));
