@@ -19,8 +19,14 @@ export interface DemoPerson {
 export interface RunningIssuer {
   /** Its `iss`. */
   url: string;
-  /** Gets a token for a person, by the token endpoint, as any client would. */
-  tokenFor(person: DemoPerson): Promise<string>;
+  /** Where tokens are asked for. */
+  tokenEndpoint: string;
+  /**
+   * Gets a token for a person, by the token endpoint, as any client would.
+   *
+   * @param proof a DPoP proof for the token endpoint: the token is then bound to its key (RFC 9449, 5)
+   */
+  tokenFor(person: DemoPerson, proof?: string): Promise<string>;
   stop(): void;
 }
 
@@ -48,7 +54,8 @@ export async function startIssuer(
   server.on("request", provider.callback());
   return {
     url,
-    tokenFor: (person) => fetchToken(url, authority.pem, person, secret),
+    tokenEndpoint: `${url}/token`,
+    tokenFor: (person, proof) => fetchToken(url, authority.pem, person, secret, proof),
     stop: () => {
       server.close();
       server.closeAllConnections();
@@ -134,10 +141,21 @@ class MemoryAdapter implements Adapter {
   }
 }
 
-async function fetchToken(url: string, ca: string, { email }: DemoPerson, secret: string): Promise<string> {
+async function fetchToken(
+  url: string,
+  ca: string,
+  { email }: DemoPerson,
+  secret: string,
+  proof?: string,
+): Promise<string> {
   const dispatcher = new Agent({ connect: { ca } });
   const body = new URLSearchParams({ grant_type: "client_credentials", client_id: email, client_secret: secret });
-  const answer = await fetch(`${url}/token`, { method: "POST", body, dispatcher });
+  const answer = await fetch(`${url}/token`, {
+    method: "POST",
+    body,
+    dispatcher,
+    headers: proof === undefined ? {} : { DPoP: proof },
+  });
   const { access_token: token } = Object(await answer.json());
   await dispatcher.close();
   if (typeof token !== "string") throw new Error(`the issuer gave no token (${answer.status})`);

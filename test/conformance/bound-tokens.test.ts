@@ -1,11 +1,13 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ProofKey } from "@fairlead/authentication";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { decodeJwt, exportJWK, SignJWT } from "jose";
 import { AuditLog } from "../support/audit-log.ts";
 import { sendToIdentityProxy } from "../support/hostile-relay.ts";
 import { streamingKubectls } from "../support/kubectls-under-test.ts";
+import { rawRequest } from "../support/raw-request.ts";
 import { setScene } from "../support/scene.ts";
 import { SigningIssuer } from "../support/signing-issuer.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
@@ -15,13 +17,14 @@ const PODS = "/api/v1/namespaces/default/pods?limit=7";
 let issuer: SigningIssuer;
 let own: TunnelToTestbed;
 let key: ProofKey;
+let pem: string;
 let token: string;
 
 beforeAll(async () => {
   issuer = await SigningIssuer.start();
   const entries = [issuer.entry(["fairlead"])];
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
   key = await ProofKey.fromPem(pem);
   token = await issuer.token({ cnf: { jkt: key.thumbprint } });
   const keyFile = join(cluster.testbed.dir, "proof-key.pem");
@@ -59,6 +62,26 @@ describeWithNode.each(streamingKubectls(cluster))("a token that is bound to a ke
     const watch = through.start(["get", "pods", "-w", "-o", "name"]);
     await watch.waitForOutput(/pod\/p1/);
     await watch.stop();
+  });
+});
+
+describe("a token that a real provider bound to a key", () => {
+  it("is taken with the proofs of that key, and not without", async () => {
+    const { issuer: provider } = own.tunnel;
+    const jwk = await exportJWK(createPublicKey(pem));
+    const proof = await new SignJWT({ htm: "POST", htu: provider.tokenEndpoint })
+      .setProtectedHeader({ typ: "dpop+jwt", alg: "ES256", jwk })
+      .setJti(randomUUID())
+      .setIssuedAt()
+      .sign(createPrivateKey(pem));
+    const providersToken = await provider.tokenFor(alice, proof);
+    expect(decodeJwt(providersToken).cnf).toEqual({ jkt: key.thumbprint });
+    await writeFile(own.tunnel.tokenFile(alice), providersToken);
+    expect((await rawRequest(own.tunnel.kubeconfig, "/api/v1/namespaces")).status).toBe(200);
+    await writeFile(own.tunnel.tokenFile(alice), token);
+    const alone = [["Authorization", `Bearer ${providersToken}`]] as const;
+    const answer = await sendToIdentityProxy(own.tunnel.file("identity-proxy.sock"), "/api/v1/namespaces", alone);
+    expect(answer).toMatchObject(REFUSED(/no proof of that key/));
   });
 });
 
