@@ -4,7 +4,7 @@ import { type IssuerConfiguration, parseAuthenticationConfiguration } from "./co
 import { TokenVerifier } from "./token-verifier.ts";
 
 /** How often the file is looked at, in milliseconds. */
-const INTERVAL_MS = 5_000;
+const INTERVAL_MS = 2_000;
 
 /** Where changes are told. */
 export interface VerifierLog {
@@ -13,7 +13,7 @@ export interface VerifierLog {
 }
 
 /**
- * Judges tokens by a configuration file, as it is now: a change counts within 10 s, without a restart. One that cannot
+ * Judges tokens by a configuration file, as it is now: a change counts within 5 s, without a restart. One that cannot
  * be used is told once, and what counted before goes on to count.
  *
  * The content is compared, and not the time: a ConfigMap's file is a link to a link that is put in another's place, and
