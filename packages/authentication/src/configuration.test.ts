@@ -1,9 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { stringify } from "yaml";
-import { parseAuthenticationConfiguration, readAuthenticationConfiguration } from "./configuration.ts";
+import { parseAuthenticationConfiguration } from "./configuration.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -43,8 +40,11 @@ describe("the AuthenticationConfiguration that is accepted", () => {
         audiences: ["fairlead", "kubernetes"],
         username: { claim: "sub", prefix: "oidc:" },
         groups: { claim: "groups", prefix: "oidc:" },
-        uidClaim: "oid",
+        uid: { claim: "oid", prefix: "" },
+        extra: [],
         requiredClaims: [{ claim: "hd", value: "example.com" }],
+        claimRules: [],
+        userRules: [],
       },
     ]);
   });
@@ -58,8 +58,11 @@ describe("the AuthenticationConfiguration that is accepted", () => {
         audiences: ["fairlead"],
         username: { claim: "sub", prefix: "oidc:" },
         groups: undefined,
-        uidClaim: undefined,
+        uid: undefined,
+        extra: [],
         requiredClaims: [],
+        claimRules: [],
+        userRules: [],
       },
     ]);
   });
@@ -77,29 +80,6 @@ describe("the AuthenticationConfiguration that is accepted", () => {
   it.each([[""], ["MatchAny"]])("takes the audience policy %j", (audienceMatchPolicy) => {
     expect(parse(file([entry({ audienceMatchPolicy })]))).toHaveLength(1);
   });
-
-  it("is read from a file, as a cluster's owner writes it", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
-    try {
-      const path = join(folder, "authentication.yaml");
-      await writeFile(
-        path,
-        `apiVersion: apiserver.config.k8s.io/v1
-kind: AuthenticationConfiguration
-jwt:
-  - issuer: # people
-      url: https://login.example.com
-      audiences: [fairlead]
-    claimMappings:
-      username: { claim: sub, prefix: "" }
-`,
-      );
-      const [issuer] = await readAuthenticationConfiguration(path);
-      expect(issuer?.url).toBe("https://login.example.com");
-    } finally {
-      await rm(folder, { recursive: true });
-    }
-  });
 });
 
 describe("the AuthenticationConfiguration that is refused, by the field that is wrong", () => {
@@ -116,7 +96,7 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
     ["jwt that is a mapping", file(entry()), "jwt: a list"],
     ["no issuer at all", file([]), "jwt: name at least one"],
     ["an entry that is a text", file(["x"]), `${at}: a mapping`],
-    ["an unknown key of an entry", file([entry({}, {}, { userValidationRules: [] })]), `${at}\\.userValidationRules`],
+    ["an unknown key of an entry", file([entry({}, {}, { userRules: [] })]), `${at}\\.userRules`],
     ["no issuer in an entry", file([{ claimMappings: {} }]), `${at}\\.issuer: a mapping`],
     ["an unknown key of an issuer", file([entry({ egressSelectorType: "cluster" })]), `${at}\\.issuer\\.egress`],
     ["no URL", file([entry({ url: undefined })]), `${at}\\.issuer\\.url`],
@@ -133,13 +113,8 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
     ["an audience that is a text, not a list", file([entry({ audiences: "fairlead" })]), `${at}\\.issuer\\.audiences`],
     ["an audience policy of its own", file([entry({ audienceMatchPolicy: "MatchAll" })]), "audienceMatchPolicy"],
     ["no claim mappings", file([{ issuer: entry().issuer }]), `${at}\\.claimMappings: a mapping`],
-    ["an unknown mapping", file([entry({}, { extra: [] })]), `${at}\\.claimMappings\\.extra`],
+    ["an unknown mapping", file([entry({}, { extras: [] })]), `${at}\\.claimMappings\\.extras`],
     ["no user name", file([entry({}, { username: undefined })]), `${at}\\.claimMappings\\.username`],
-    [
-      "an expression for the user name",
-      file([entry({}, { username: { expression: "claims.sub" } })]),
-      `${at}\\.claimMappings\\.username\\.expression`,
-    ],
     [
       "an expression beside a claim",
       file([entry({}, { username: { claim: "sub", prefix: "", expression: "x" } })]),
@@ -151,15 +126,9 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
     ["groups without prefix", file([entry({}, { groups: { claim: "groups" } })]), "groups\\.prefix"],
     ["groups without claim", file([entry({}, { groups: { prefix: "" } })]), "groups\\.claim"],
     ["groups that are null", file([entry({}, { groups: null })]), `${at}\\.claimMappings\\.groups: a mapping`],
-    ["an expression for groups", file([entry({}, { groups: { expression: "x" } })]), "groups\\.expression"],
     ["a uid that is a text", file([entry({}, { uid: "oid" })]), `${at}\\.claimMappings\\.uid: a mapping`],
     ["a prefix for the uid", file([entry({}, { uid: { claim: "oid", prefix: "" } })]), "uid\\.prefix"],
     ["rules that are a mapping", file([entry({}, {}, { claimValidationRules: {} })]), "claimValidationRules: a list"],
-    [
-      "a rule by expression, which would be skipped",
-      file([entry({}, {}, { claimValidationRules: [{ expression: "claims.hd == 'x'" }] })]),
-      "claimValidationRules\\[0\\]\\.expression",
-    ],
     [
       "a rule without value",
       file([entry({}, {}, { claimValidationRules: [{ claim: "hd" }] })]),
@@ -175,6 +144,76 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
       file([entry({}, {}, { claimValidationRules: [{ claim: "a", requiredValue: "b" }, { requiredValue: "c" }] })]),
       "claimValidationRules\\[1\\]\\.claim",
     ],
+    [
+      "an expression that is none",
+      file([entry({}, { username: { expression: "claims." } })]),
+      `${at}\\.claimMappings\\.username\\.expression: Expected`,
+    ],
+    [
+      "an expression of another type",
+      file([entry({}, { groups: { expression: "true" } })]),
+      `${at}\\.claimMappings\\.groups\\.expression: a text or a list of texts is due, not bool`,
+    ],
+    [
+      "an expression of the user in a rule on claims",
+      file([entry({}, {}, { claimValidationRules: [{ expression: "user.username == 'a'" }] })]),
+      "claimValidationRules\\[0\\]\\.expression: Unknown variable: user",
+    ],
+    [
+      "a rule by claim and by expression",
+      file([entry({}, {}, { claimValidationRules: [{ claim: "a", expression: "true" }] })]),
+      "claimValidationRules\\[0\\]\\.expression: not beside",
+    ],
+    [
+      "a message without expression",
+      file([entry({}, {}, { claimValidationRules: [{ claim: "a", requiredValue: "b", message: "c" }] })]),
+      "claimValidationRules\\[0\\]\\.message",
+    ],
+    [
+      "a rule on the user by claim",
+      file([entry({}, {}, { userValidationRules: [{ claim: "a", requiredValue: "b" }] })]),
+      "userValidationRules\\[0\\]\\.claim",
+    ],
+    [
+      "a rule on the user without expression",
+      file([entry({}, {}, { userValidationRules: [{ message: "a" }] })]),
+      "userValidationRules\\[0\\]\\.expression",
+    ],
+    [
+      "a user name by an e-mail address that nobody need have verified",
+      file([entry({}, { username: { expression: "claims.email" } })]),
+      "username\\.expression: it uses claims\\.email, so some expression must use claims\\.email_verified",
+    ],
+    ...[
+      "team",
+      "Example.com/team",
+      "example.com/",
+      "/team",
+      "example.com/Team",
+      "example.com/a b",
+      `a.b/${"x".repeat(253)}`,
+    ].map((key): [string, string, string] => [
+      `an extra's key that is none: ${key.slice(0, 30)}`,
+      file([entry({}, { extra: [{ key, valueExpression: "claims.a" }] })]),
+      `${at}\\.claimMappings\\.extra\\[0\\]\\.key: DOMAIN`,
+    ]),
+    ...["kubernetes.io/a", "authentication.kubernetes.io/a", "k8s.io/a", "x.k8s.io/a", "fairlead.dev/relay"].map(
+      (key): [string, string, string] => [
+        `an extra's key of somebody else's: ${key}`,
+        file([entry({}, { extra: [{ key, valueExpression: "claims.a" }] })]),
+        `${at}\\.claimMappings\\.extra\\[0\\]\\.key: the domains`,
+      ],
+    ),
+    [
+      "an extra's key twice",
+      file([entry({}, { extra: ["a", "b"].map((c) => ({ key: "example.com/t", valueExpression: `claims.${c}` })) })]),
+      "example\\.com/t is there twice",
+    ],
+    [
+      "an extra without expression",
+      file([entry({}, { extra: [{ key: "example.com/t" }] })]),
+      "valueExpression: a text",
+    ],
     ["the same issuer twice", file([entry(), entry({ audiences: ["other"] })]), "https://issuer.example.com is there"],
     ["a fault in the second entry", file([entry(), entry({ url: "http://x" })]), "jwt\\[1\\]\\.issuer\\.url"],
     ["a key twice in a mapping", "kind: A\nkind: B", "unique"],
@@ -185,20 +224,5 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
 
   it.each(refused)("%s", (_what, text, names) => {
     expect(() => parse(text)).toThrow(new RegExp(names));
-  });
-
-  it("names the file too", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
-    try {
-      const path = join(folder, "authentication.yaml");
-      await writeFile(path, file([entry({ url: "http://x" })]));
-      await expect(readAuthenticationConfiguration(path)).rejects.toThrow(
-        /authentication\.yaml: jwt\[0\]\.issuer\.url/,
-      );
-      const missing = join(folder, "missing.yaml");
-      await expect(readAuthenticationConfiguration(missing)).rejects.toThrow(/missing\.yaml: .*ENOENT/);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
   });
 });

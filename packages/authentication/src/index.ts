@@ -1,9 +1,9 @@
 export {
   type IssuerConfiguration,
   parseAuthenticationConfiguration,
-  readAuthenticationConfiguration,
 } from "./configuration.ts";
 export { ProofKey } from "./dpop/proof-key.ts";
 export { ProofVerifier } from "./dpop/proof-verifier.ts";
+export { openVerifier } from "./open-verifier.ts";
 export type { Subject } from "./subject.ts";
 export { bearerToken, TokenVerifier } from "./token-verifier.ts";

@@ -71,8 +71,11 @@ export class IssuerFixture {
       audiences: [AUDIENCE],
       username: { claim: "sub", prefix: "" },
       groups: { claim: "groups", prefix: "" },
-      uidClaim: undefined,
+      uid: undefined,
+      extra: [],
       requiredClaims: [],
+      claimRules: [],
+      userRules: [],
       ...changes,
     };
   }

@@ -29,8 +29,15 @@ export class Issuer {
   #keys: Promise<Keys> | undefined;
   #failure: { error: IssuerUnavailableError; untilMs: number } | undefined;
 
-  constructor(configuration: IssuerConfiguration) {
+  /** @param before the same issuer as it was configured until now: its keys stay known if they come from the same place */
+  constructor(configuration: IssuerConfiguration, before?: Issuer) {
     this.configuration = configuration;
+    if (before && isSameSource(before.configuration, configuration)) {
+      this.#dispatcher = before.#dispatcher;
+      this.#keys = before.#keys;
+      this.#failure = before.#failure;
+      return;
+    }
     const { certificateAuthority } = configuration;
     const connect = certificateAuthority === undefined ? {} : { ca: certificateAuthority };
     this.#dispatcher = new Agent({ connect: { ...connect, timeout: FETCH_TIMEOUT_MS } });
@@ -109,6 +116,10 @@ export class Issuer {
     this.#failure = { error, untilMs: Date.now() + FAILURE_PAUSE_MS };
     return error;
   }
+}
+
+function isSameSource(a: IssuerConfiguration, b: IssuerConfiguration): boolean {
+  return a.url === b.url && a.discoveryUrl === b.discoveryUrl && a.certificateAuthority === b.certificateAuthority;
 }
 
 /** jose's errors as a sentence for the caller; never with a part of the token. */

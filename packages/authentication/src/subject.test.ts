@@ -14,8 +14,11 @@ function issuer(changes: Partial<IssuerConfiguration> = {}): IssuerConfiguration
     audiences: ["fairlead"],
     username: { claim: "sub", prefix: "" },
     groups: { claim: "groups", prefix: "" },
-    uidClaim: undefined,
+    uid: undefined,
+    extra: [],
     requiredClaims: [],
+    claimRules: [],
+    userRules: [],
     ...changes,
   };
 }
@@ -210,7 +213,7 @@ describe("a subject's groups", () => {
       _claim_names: { groups: "src1" },
       _claim_sources: { src1: { endpoint: "https://graph.example.com/getMemberObjects" } },
     };
-    expect(() => subject({ sub: "jane", ...overage })).toThrow(/too many groups.*filter them at the issuer/);
+    expect(() => subject({ sub: "jane", ...overage })).toThrow(/too many groups.*assigned to the application/);
   });
 
   it("count although another claim is only a link", () => {
@@ -257,7 +260,7 @@ describe("a rule on a claim", () => {
 });
 
 describe("a subject's uid", () => {
-  const mapped = { uidClaim: "oid" };
+  const mapped = { uid: { claim: "oid", prefix: "" } };
 
   it("is none when no claim is mapped", () => {
     expect(subject({ sub: "jane", oid: "42" }).uid).toBeUndefined();

@@ -12,12 +12,14 @@ const CACHE_ENTRIES = 10_000;
 /** Longest token that is looked at. */
 const MAX_TOKEN_BYTES = 256 * 1024;
 
+type Judgements = Map<string, { subject: Subject; untilMs: number }>;
+
 /** Judges bearer tokens by the configured issuers. */
 export class TokenVerifier {
   readonly #hop: Hop;
-  readonly #issuers: Map<string, Issuer>;
+  #issuers = new Map<string, Issuer>();
   /** By the token's hash, so that no token stays in memory for longer than its request. */
-  readonly #known = new Map<string, { subject: Subject; untilMs: number }>();
+  #known: Judgements = new Map();
 
   /**
    * @param issuers the configured issuers
@@ -25,7 +27,13 @@ export class TokenVerifier {
    */
   constructor(issuers: readonly IssuerConfiguration[], hop: Hop) {
     this.#hop = hop;
-    this.#issuers = new Map(issuers.map((issuer) => [issuer.url, new Issuer(issuer)]));
+    this.use(issuers);
+  }
+
+  /** Judges by other issuers from now on. What was judged before does not count any more. */
+  use(issuers: readonly IssuerConfiguration[]): void {
+    this.#issuers = new Map(issuers.map((issuer) => [issuer.url, new Issuer(issuer, this.#issuers.get(issuer.url))]));
+    this.#known = new Map();
   }
 
   /** The subject of a token that was judged just before; undefined: ask {@link verify}. */
@@ -44,10 +52,11 @@ export class TokenVerifier {
     if (token === undefined || token === "") throw this.#refused("there is no token; sign in first");
     const known = this.known(token);
     if (known) return known;
+    const judgements = this.#known; // of the issuers that judge now, although others may by the time it is judged
     try {
       const issuer = this.#issuerOf(token);
       const subject = subjectOf(await issuer.verify(token), issuer.configuration);
-      this.#keep(token, subject);
+      keep(judgements, token, subject);
       return subject;
     } catch (error) {
       if (error instanceof IssuerUnavailableError) {
@@ -71,17 +80,17 @@ export class TokenVerifier {
     return issuer;
   }
 
-  #keep(token: string, subject: Subject): void {
-    if (this.#known.size >= CACHE_ENTRIES) {
-      const [oldest] = this.#known.keys();
-      if (oldest !== undefined) this.#known.delete(oldest);
-    }
-    this.#known.set(hash("sha256", token), { subject, untilMs: Math.min(Date.now() + CACHE_MS, subject.expiresAtMs) });
-  }
-
   #refused(sentence: string): FairleadError {
     return new FairleadError(ErrorCode.TOKEN_REFUSED, this.#hop, sentence);
   }
+}
+
+function keep(judgements: Judgements, token: string, subject: Subject): void {
+  if (judgements.size >= CACHE_ENTRIES) {
+    const [oldest] = judgements.keys();
+    if (oldest !== undefined) judgements.delete(oldest);
+  }
+  judgements.set(hash("sha256", token), { subject, untilMs: Math.min(Date.now() + CACHE_MS, subject.expiresAtMs) });
 }
 
 /** The token of an `Authorization: Bearer` value (RFC 6750, 2.1); undefined if it is not one. */

@@ -39,7 +39,7 @@ beforeEach(async () => {
   cluster = await ApiserverFixture.start(tls, authority.pem);
   apiserver = new Apiserver({ kubeconfig: await cluster.kubeconfig({ token: "own-token" }), context: undefined });
   logged = [];
-  const verifier = new TokenVerifier([issuer.configuration({ uidClaim: "oid" })], Hop.IDENTITY_PROXY);
+  const verifier = new TokenVerifier([issuer.configuration({ uid: { claim: "oid", prefix: "" } })], Hop.IDENTITY_PROXY);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
     identityProxy(new Callers(verifier), apiserver, recordingLog()),

@@ -43,8 +43,11 @@ export class IssuerFixture {
       audiences: ["fairlead"],
       username: { claim: "sub", prefix: "" },
       groups: { claim: "groups", prefix: "" },
-      uidClaim: undefined,
+      uid: undefined,
+      extra: [],
       requiredClaims: [],
+      claimRules: [],
+      userRules: [],
       ...changes,
     };
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
-import { readAuthenticationConfiguration, TokenVerifier } from "@fairlead/authentication";
+import { openVerifier } from "@fairlead/authentication";
 import { Hop } from "@fairlead/protocol";
 import { addProcessOptions, runService, type ServiceCommandOptions, splitAddress } from "@fairlead/service";
 import { Command } from "commander";
@@ -41,16 +41,15 @@ const command = new Command("fairlead-identity-proxy")
 
 const options = addProcessOptions(command).parse().opts<Options>();
 await runService("identity-proxy", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
-  const issuers = await readAuthenticationConfiguration(options.authentication);
+  const verifier = await openVerifier(options.authentication, Hop.IDENTITY_PROXY, log);
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
   await checkLeastPrivilege(apiserver);
-  const verifier = new TokenVerifier(issuers, Hop.IDENTITY_PROXY);
   const server = new LaneServer(
     listenOptions(options),
     identityProxy(new Callers(verifier, options.requireBoundTokens), apiserver, log),
   );
   const address = await server.start();
-  log.info({ address, issuers: issuers.map((issuer) => issuer.url) }, "serving");
+  log.info({ address }, "serving");
   return {
     ready: { address },
     notReady: () => undefined,

@@ -1,5 +1,5 @@
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { readAuthenticationConfiguration, TokenVerifier } from "@fairlead/authentication";
+import { openVerifier, TokenVerifier } from "@fairlead/authentication";
 import { AccessRuleService, ClusterService, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { type DynamicModule, Module } from "@nestjs/common";
@@ -40,8 +40,7 @@ export class RelayModule {
         // Who may come in.
         {
           provide: TokenVerifier,
-          useFactory: async () =>
-            new TokenVerifier(await readAuthenticationConfiguration(config.authentication), Hop.RELAY),
+          useFactory: () => openVerifier(config.authentication, Hop.RELAY, log),
         },
         {
           provide: Admission,

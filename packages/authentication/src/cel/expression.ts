@@ -1,0 +1,81 @@
+import { setFlagsFromString } from "node:v8";
+import { Environment } from "@marcbachmann/cel-js";
+import { checkBounds } from "./bounds.ts";
+
+/** What an expression may look at: the token's claims, or the user that the mappings made of them. */
+export type Scope = "claims" | "user";
+/** The type that an expression is due to have; `texts` is a text or a list of them. */
+export type ResultType = "bool" | "text" | "texts";
+
+/** Longest expression, in characters. */
+const MAX_CHARACTERS = 10_000;
+const LIMITS = { maxAstNodes: 1_000, maxDepth: 50, maxListElements: 200, maxMapEntries: 200, maxCallArguments: 8 };
+/** Types that a check at load finds, by what is due; `dyn` is judged when it is evaluated. */
+const TYPES: Record<ResultType, RegExp> = {
+  bool: /^(bool|dyn)$/,
+  text: /^(string|dyn)$/,
+  texts: /^(string|dyn|null|list(<(string|dyn)>)?)$/,
+};
+
+// Texts of a caller's choosing meet patterns of the owner's: with this, V8 goes on in linear time where it would not.
+setFlagsFromString("--enable-experimental-regexp-engine-on-excessive-backtracks");
+
+/** An expression of CEL (cel.dev), checked. It ends soon, whatever it is given; see {@link checkBounds}. */
+export class Expression {
+  readonly text: string;
+  /** The claims that it names, such as `email` in `claims.email`. */
+  readonly claims: ReadonlySet<string>;
+  readonly #scope: Scope;
+  readonly #evaluate: (context: Record<string, unknown>) => unknown;
+
+  /**
+   * Compiles an expression.
+   *
+   * @throws Error with what is wrong with it: its syntax, a name that is unknown, a type that is not the one due, or that
+   *   it may run for long
+   */
+  constructor(text: string, scope: Scope, due: ResultType) {
+    if (text.length > MAX_CHARACTERS) throw new Error(`an expression has ${MAX_CHARACTERS} characters at most`);
+    const environment = new Environment({ enableOptionalTypes: true, limits: LIMITS }).registerVariable(scope, "map");
+    const parsed = attempt(() => environment.parse(text));
+    this.claims = checkBounds(parsed.ast, scope);
+    const { valid, type = "dyn", error } = parsed.check();
+    if (!valid) throw new Error(firstLine(error));
+    if (!TYPES[due].test(type))
+      throw new Error(`a ${due === "texts" ? "text or a list of texts" : due} is due, not ${type}`);
+    this.text = text;
+    this.#scope = scope;
+    this.#evaluate = (context) => parsed(context);
+  }
+
+  /**
+   * Evaluates it.
+   *
+   * @param value the claims or the user, as {@link celValue} gives them
+   * @throws Error if it cannot be evaluated, such as by a claim that is not there
+   */
+  evaluate(value: unknown): unknown {
+    return attempt(() => this.#evaluate({ [this.#scope]: value }));
+  }
+}
+
+/** JSON as CEL has it: whole numbers are ints, so that `claims.level == 5` is true of 5. */
+export function celValue(json: unknown): unknown {
+  if (typeof json === "number") return Number.isSafeInteger(json) ? BigInt(json) : json;
+  if (Array.isArray(json)) return json.map(celValue);
+  if (typeof json !== "object" || json === null) return json;
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key, celValue(value)]));
+}
+
+/** The library's errors draw the expression over several lines; the first says what is wrong. */
+function attempt<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw new Error(firstLine(error));
+  }
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split("\n", 1)[0] ?? "";
+}
