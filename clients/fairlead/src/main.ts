@@ -7,6 +7,7 @@ import { clustersCommand } from "./commands/clusters.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
+import { rbacCommand } from "./commands/rbac.ts";
 import { rulesCommand } from "./commands/rules.ts";
 import { printJson, tellError } from "./output.ts";
 import { VERSION } from "./version.ts";
@@ -22,7 +23,14 @@ const program = addRelayOptions(new Command("fairlead"))
   )
   .showHelpAfterError("(add --help for what there is)");
 
-for (const command of [proxyCommand(), clustersCommand(), kubeconfigCommand(), rulesCommand(), accessCommand()]) {
+for (const command of [
+  proxyCommand(),
+  clustersCommand(),
+  kubeconfigCommand(),
+  rulesCommand(),
+  accessCommand(),
+  rbacCommand(),
+]) {
   for (const each of [command, ...command.commands]) each.configureHelp({ showGlobalOptions: true });
   program.addCommand(command);
 }

@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { impersonationRules, type PolicyRule } from "@fairlead/authorization";
 import { CoreV1Api, type KubeConfig, RbacAuthorizationV1Api } from "@kubernetes/client-node";
 import { stringify } from "yaml";
 
@@ -19,8 +20,15 @@ export interface Prepared {
  * @param user the person's user name
  * @param role the ClusterRole that the person gets
  * @param file where the service account's kubeconfig is written, 0600
+ * @param cap what everybody who comes through is limited to; undefined for no limit
  */
-export async function prepareCluster(admin: KubeConfig, user: string, role: string, file: string): Promise<Prepared> {
+export async function prepareCluster(
+  admin: KubeConfig,
+  user: string,
+  role: string,
+  file: string,
+  cap?: readonly PolicyRule[],
+): Promise<Prepared> {
   const core = admin.makeApiClient(CoreV1Api);
   const rbac = admin.makeApiClient(RbacAuthorizationV1Api);
   const suffix = Math.random().toString(36).slice(2, 8);
@@ -36,12 +44,7 @@ export async function prepareCluster(admin: KubeConfig, user: string, role: stri
   try {
     await core.createNamespace({ body: { metadata: { name } } });
     await core.createNamespacedServiceAccount({ namespace: name, body: { metadata: { name: "identity-proxy" } } });
-    await rbac.createClusterRole({
-      body: {
-        metadata: { name },
-        rules: [{ apiGroups: [""], resources: ["users", "groups"], verbs: ["impersonate"] }],
-      },
-    });
+    await rbac.createClusterRole({ body: { metadata: { name }, rules: impersonationRules(false, cap) } });
     await bind(rbac, name, name, { kind: "ServiceAccount", name: "identity-proxy", namespace: name });
     await bind(rbac, `${name}-person`, role, { kind: "User", name: user, apiGroup: "rbac.authorization.k8s.io" });
     await writeKubeconfig(admin, await serviceAccountToken(admin, name), file);

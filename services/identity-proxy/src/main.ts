@@ -16,6 +16,7 @@ interface Options extends ServiceCommandOptions {
   clientCa?: string;
   authentication: string;
   requireBoundTokens?: boolean;
+  requireCap?: boolean;
   kubeconfig?: string;
   context?: string;
 }
@@ -31,6 +32,10 @@ const command = new Command("fairlead-identity-proxy")
     "AuthenticationConfiguration (apiserver.config.k8s.io/v1): whose tokens count",
   )
   .option("--require-bound-tokens", "take only tokens that are bound to a key of the caller's (DPoP, RFC 9449)")
+  .option(
+    "--require-cap",
+    "start only where the apiserver caps what everybody may do through here (fairlead rbac --cap)",
+  )
   .option("--kubeconfig <file>", "how to reach the apiserver; without it, the pod's service account")
   .option("--context <name>", "context of the kubeconfig")
   .addHelpText(
@@ -39,21 +44,25 @@ const command = new Command("fairlead-identity-proxy")
       "  fairlead-identity-proxy --listen 0.0.0.0:8444 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml",
   );
 
+const NO_CAP =
+  "--require-cap: the account may impersonate without a cap; give it the ClusterRole of `fairlead rbac --cap` and no other";
+
 const options = addProcessOptions(command).parse().opts<Options>();
 await runService("identity-proxy", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
   const verifier = await openVerifier(options.authentication, Hop.IDENTITY_PROXY, log);
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
-  await checkLeastPrivilege(apiserver);
+  const mode = await checkLeastPrivilege(apiserver);
+  if (options.requireCap && mode !== "capped") throw new Error(NO_CAP);
   const server = new LaneServer(
     listenOptions(options),
     identityProxy(new Callers(verifier, options.requireBoundTokens), apiserver, log),
   );
   const address = await server.start();
-  log.info({ address }, "serving");
+  log.info({ address, impersonation: mode }, "serving");
   return {
     ready: { address },
     notReady: () => undefined,
-    counts: () => ({ ...server.counts, apiserver_sockets: apiserver.sockets }),
+    counts: () => ({ ...server.counts, apiserver_sockets: apiserver.sockets, capped: mode === "capped" ? 1 : 0 }),
     stop: (graceMs) => server.stop(graceMs),
   };
 });
