@@ -136,6 +136,7 @@ describe("--help", () => {
     ["rules", "delete"],
     ["access"],
     ["access", "explain"],
+    ["rbac"],
   ];
 
   it("of every command is listed, has examples that are commands, and names the global options", async () => {

@@ -59,18 +59,25 @@ export function impersonationRules(uids: boolean, cap?: readonly PolicyRule[]): 
   return uids ? [people, { verbs: ["impersonate"], apiGroups: [AUTHENTICATION], resources: uid }] : [people];
 }
 
+/** Verbs by which a wildcard would let exec through: over WebSocket it is a `get` of pods/exec, over SPDY a `create`. */
+const EXEC_VERBS = new Set(["get", "create"]);
+/** Resources that include exec or what is as good: pods/exec, pods/attach, nodes/proxy, services/proxy. */
+const INCLUDES_EXEC = /^(\*(\/\*)?|(pods|nodes|services)\/\*)$/;
+
 /**
  * A part of a cap, as people write it.
  *
  * @param text `VERBS:RESOURCES`, both with commas; a resource as kubectl has it (`pods`, `pods/log`, `deployments.apps`,
- *   `*.apps`, `*` for all of all groups), or a path that begins with `/`
+ *   `*.apps`, `*` for all of all groups, though not for get and create: it would include exec), or a path that begins
+ *   with `/`
  * @returns one rule for each API group, and one for the paths
- * @throws Error if it is not of that form
+ * @throws Error if it is not of that form, or would let exec through without naming it
  */
 export function capRules(text: string): PolicyRule[] {
   const [, verbList = "", resourceList = ""] = /^([a-z]+(?:,[a-z]+)*):(\S+)$/.exec(text) ?? [];
   if (verbList === "") throw notACap(text); // no verb `*`: RBAC has no wildcard for the end of a verb
-  const verbs = verbList.split(",").map((verb) => CAP_VERB + verb);
+  const named = verbList.split(",");
+  const verbs = named.map((verb) => CAP_VERB + verb);
   const byGroup = new Map<string, string[]>();
   const paths: string[] = [];
   for (const each of resourceList.split(",")) {
@@ -79,6 +86,13 @@ export function capRules(text: string): PolicyRule[] {
     if (/^\/\S*$/.test(each)) paths.push(each);
     else if (resource === undefined) throw notACap(text);
     else {
+      if (
+        group === undefined &&
+        INCLUDES_EXEC.test(resource + subresource) &&
+        named.some((verb) => EXEC_VERBS.has(verb))
+      ) {
+        throw new Error(`${text}: get or create of ${each} would let exec through as well; name the resources`);
+      }
       const apiGroup = group ?? (resource === "*" ? "*" : "");
       byGroup.set(apiGroup, [...(byGroup.get(apiGroup) ?? []), resource + subresource]);
     }

@@ -56,13 +56,23 @@ function answer(status: number, body: string): void {
 const check = () => checkLeastPrivilege(apiserver);
 
 describe("the identity proxy's account is accepted", () => {
-  it.each<[what: string, rules: object[]]>([
-    ["with impersonation and what everybody has", [IMPERSONATE, ...EVERYBODYS]],
-    ["with impersonation alone", [IMPERSONATE]],
-    ["with impersonation by name", [{ ...IMPERSONATE, resourceNames: ["jane"] }]],
-    ["with impersonation of uids and extras", [{ verbs: ["impersonate"], resources: ["uids", "userextras/scopes"] }]],
+  it.each<[what: string, mode: string, rules: object[]]>([
+    ["with impersonation and what everybody has", "plain", [IMPERSONATE, ...EVERYBODYS]],
+    ["with impersonation alone", "plain", [IMPERSONATE]],
+    ["with impersonation by name", "plain", [{ ...IMPERSONATE, resourceNames: ["jane"] }]],
+    [
+      "with impersonation of uids and extras",
+      "plain",
+      [{ verbs: ["impersonate"], resources: ["uids", "userextras/scopes"] }],
+    ],
+    [
+      "with constrained impersonation beside plain, which makes it plain",
+      "plain",
+      [IMPERSONATE, { verbs: ["impersonate:user-info"], apiGroups: ["authentication.k8s.io"], resources: ["users"] }],
+    ],
     [
       "with constrained impersonation (KEP-5284)",
+      "capped",
       [
         { verbs: ["impersonate:user-info"], apiGroups: ["authentication.k8s.io"], resources: ["users"] },
         {
@@ -72,21 +82,72 @@ describe("the identity proxy's account is accepted", () => {
         },
       ],
     ],
-  ])("%s", async (_what, rules) => {
+  ])("%s", async (_what, mode, rules) => {
     grant(rules);
-    await expect(check()).resolves.toBeUndefined();
+    await expect(check()).resolves.toBe(mode);
+  });
+
+  it("with a cap on paths", async () => {
+    const paths = { verbs: ["impersonate-on:user-info:get"], nonResourceURLs: ["/api", "/metrics"] };
+    grant([{ verbs: ["impersonate:user-info"], resources: ["users", "groups"] }], [...DISCOVERY, paths]);
+    await expect(check()).resolves.toBe("capped");
   });
 
   it("and is asked about as itself, once in each namespace", async () => {
     grant([IMPERSONATE]);
     await check();
-    const asked = fixture.seen.map(({ body }) => JSON.parse(body).spec.namespace);
-    expect(asked).toEqual(["default", "kube-system"]);
-    const [seen] = fixture.seen;
+    const reviews = fixture.seen.filter(({ url }) => url.endsWith("selfsubjectrulesreviews"));
+    expect(reviews.map(({ body }) => JSON.parse(body).spec.namespace).sort()).toEqual(["default", "kube-system"]);
+    const [seen] = reviews;
     expect(seen).toMatchObject({ method: "POST", url: "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews" });
     expect(valuesOf(seen, "authorization")).toEqual(["Bearer own-token-1f2e"]);
     expect(seen?.headers.filter(([name]) => /^impersonate-/i.test(name))).toEqual([]);
     expect(JSON.parse(seen?.body ?? "")).toMatchObject({ kind: "SelfSubjectRulesReview" });
+  });
+});
+
+describe("whether the account can impersonate", () => {
+  it("is tried with a person who does not exist", async () => {
+    grant([IMPERSONATE]);
+    await check();
+    const tried = fixture.seen.find(({ url }) => url === "/apis/authentication.k8s.io/v1/selfsubjectreviews");
+    expect(valuesOf(tried, "impersonate-user")).toEqual(["fairlead:probe"]);
+    expect(valuesOf(tried, "impersonate-group")).toEqual(["fairlead:probe"]);
+  });
+
+  it("is not tried where it may impersonate some by name only", async () => {
+    grant([{ ...IMPERSONATE, resourceNames: ["jane"] }]);
+    await check();
+    expect(fixture.seen.filter(({ url }) => url.endsWith("/selfsubjectreviews"))).toEqual([]);
+  });
+
+  it("stops the start where it cannot, with what the apiserver says and what to do", async () => {
+    fixture.answer = ({ url }, response) => {
+      if (url.endsWith("/selfsubjectreviews")) {
+        return response.writeHead(403).end(JSON.stringify({ message: 'cannot impersonate resource "groups"' }));
+      }
+      const status = { resourceRules: [IMPERSONATE], nonResourceRules: DISCOVERY };
+      return response.writeHead(201).end(JSON.stringify({ status }));
+    };
+    await expect(check()).rejects.toMatchObject({
+      code: ErrorCode.ACCESS_DENIED,
+      hop: Hop.IDENTITY_PROXY,
+      message: expect.stringMatching(
+        /cannot impersonate \(cannot impersonate resource "groups"\).*`fairlead rbac` prints/,
+      ),
+    });
+  });
+
+  it.each<[what: string, rules: object[]]>([
+    ["no right at all", []],
+    ["what everybody has", EVERYBODYS],
+    ["a cap and nobody to impersonate", [{ verbs: ["impersonate-on:user-info:get"], resources: ["pods"] }]],
+  ])("is plain from the account's rights: with %s it cannot", async (_what, rules) => {
+    grant(rules);
+    await expect(check()).rejects.toMatchObject({
+      code: ErrorCode.ACCESS_DENIED,
+      message: expect.stringMatching(/cannot impersonate \(it has no right to\)/),
+    });
   });
 });
 

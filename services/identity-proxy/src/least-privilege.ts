@@ -118,7 +118,9 @@ async function post(
       response.on("error", (cause) => reject(unreachable(cause)));
       response.on("end", () => {
         if (response.statusCode === 201) resolve(parsed(text));
-        else reject(refused(response.statusCode, text));
+        else if (response.statusCode === 403 && "Impersonate-User" in headers)
+          reject(cannotImpersonate(messageOf(text)));
+        else reject(refused(response.statusCode));
       });
     },
   );
@@ -136,8 +138,11 @@ function parsed(text: string): unknown {
   }
 }
 
-function refused(status: number | undefined, body: string): FairleadError {
-  if (status === 403) return cannotImpersonate(String(Object(parsed(body)).message ?? "the apiserver refuses it"));
+function messageOf(status: string): string {
+  return String(Object(parsed(status)).message ?? "the apiserver refuses it");
+}
+
+function refused(status: number | undefined): FairleadError {
   const sentence = `the apiserver answers ${status} when the identity proxy asks for its own rights; check its credential`;
   return new FairleadError(ErrorCode.OWN_CREDENTIAL_REFUSED, Hop.IDENTITY_PROXY, sentence);
 }

@@ -43,7 +43,7 @@ A cap is enforced by the apiserver itself and needs Kubernetes 1.36. Discovery i
 Examples:
   fairlead rbac | kubectl apply -f -                    # people may do what their own RBAC lets them
   fairlead rbac --cap get,list,watch:pods,pods/log,deployments.apps --cap create:pods/exec
-  fairlead rbac --cap 'get,list,watch:*'                # nobody changes anything through the tunnel`;
+  fairlead rbac --cap 'list,watch:*' --cap get:pods,pods/log,services,nodes --output json`;
 
 function objectsFor({ cap, uids = false, name, namespace, serviceAccount }: RbacOptions): object[] {
   const rules = impersonationRules(uids, cap.length === 0 ? undefined : cap.flatMap(parsedCap));
