@@ -97,6 +97,7 @@ export class OutboundHttp implements Outbound, UpstreamEvents {
   }
 
   head(answer: AnswerHead): void {
+    this.#upstream.answered?.(answer.status);
     const refused =
       this.#upstream.judge?.(answer.status) ??
       (answer.status === 101 ? apiserverError(new Error("101"), true) : undefined);

@@ -72,6 +72,7 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
   informational(): void {} // a client that upgrades reads none
 
   head({ status, reason, rawHeaders }: AnswerHead): void {
+    this.#upstream.answered?.(status);
     const refused = status === 101 ? undefined : this.#upstream.judge?.(status);
     if (refused) return this.#fail(refused);
     this.#state = status === 101 ? "upgraded" : "refused";

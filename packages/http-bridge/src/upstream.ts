@@ -8,6 +8,8 @@ export interface Upstream {
   pool: UpstreamPool;
   /** The headers to send, in node's raw form, Host in them; those that frame the message are not. */
   headers: string[];
+  /** Hears the answer's status, of upgrades too. */
+  answered?(status: number): void;
   /** Judges the answer's status: an error replaces the answer. */
   judge?(status: number): FairleadError | undefined;
   /** When the exchange may go on no longer, in milliseconds since the epoch, and why; never, where it is not set. */
