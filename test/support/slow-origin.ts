@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { impersonationRules } from "@fairlead/authorization";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { KubeConfig } from "@kubernetes/client-node";
 
@@ -33,9 +34,9 @@ export class SlowOrigin {
     const server = createServer({ cert, key }, async (incoming, response) => {
       if (incoming.url === "/unread") return void unread.add(incoming);
       const bytes = (await text(incoming)).length;
-      const isReview = incoming.url?.endsWith("/selfsubjectrulesreviews") ?? false;
+      const isReview = /\/selfsubject\w+$/.test(incoming.url ?? "");
       response.writeHead(isReview ? 201 : 200, { "Content-Type": "application/json" });
-      response.end(JSON.stringify(isReview ? noRights : { bytes }));
+      response.end(JSON.stringify(isReview ? impersonator : { bytes }));
     });
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
@@ -66,8 +67,9 @@ export class SlowOrigin {
   }
 }
 
-const noRights = {
+/** What the identity proxy asks for at its start: that its account may impersonate, and nothing else. */
+const impersonator = {
   kind: "SelfSubjectRulesReview",
   apiVersion: "authorization.k8s.io/v1",
-  status: { resourceRules: [], nonResourceRules: [], incomplete: false },
+  status: { resourceRules: impersonationRules(false), nonResourceRules: [], incomplete: false },
 };

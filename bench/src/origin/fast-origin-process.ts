@@ -10,7 +10,7 @@ import { MessageReader } from "../load/message-reader.ts";
  *   POST /upload            counts, and answers when all has come
  *   POST /trickle           the same, but reads 1 byte a second
  *   GET /flow               lets all that trickles flow
- *   POST .../selfsubjectrulesreviews   "no rights", which is what an identity proxy wants to hear
+ *   POST .../selfsubject...reviews    what an identity proxy wants to hear of its own rights
  *   GET anything else       a ConfigMap of about 1 KiB
  */
 
@@ -32,10 +32,15 @@ const smallAnswer = answer("200 OK", {
   metadata: { name: "bench", namespace: "default" },
   data: { text: "x".repeat(SMALL_TEXT_BYTES) },
 });
-const noRights = answer("201 Created", {
+/** What the identity proxy asks for at its start: that its account may impersonate, and nothing else. */
+const impersonator = answer("201 Created", {
   kind: "SelfSubjectRulesReview",
   apiVersion: "authorization.k8s.io/v1",
-  status: { resourceRules: [], nonResourceRules: [], incomplete: false },
+  status: {
+    resourceRules: [{ verbs: ["impersonate"], apiGroups: [""], resources: ["users", "groups"] }],
+    nonResourceRules: [],
+    incomplete: false,
+  },
 });
 
 function serve(socket: TLSSocket): void {
@@ -81,8 +86,8 @@ function respond(socket: TLSSocket, head: string): void {
     socket.write(smallAnswer);
   } else if (head.startsWith("POST /upload")) {
     socket.write(answer("200 OK", { bytes: receivedBytes }));
-  } else if (head.startsWith("POST ") && head.includes("selfsubjectrulesreviews")) {
-    socket.write(noRights);
+  } else if (head.startsWith("POST ") && head.includes("/selfsubject")) {
+    socket.write(impersonator);
   } else {
     socket.write(smallAnswer);
   }
