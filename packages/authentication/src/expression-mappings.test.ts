@@ -78,6 +78,12 @@ describe("an expression for groups", () => {
     expect(() => subject({ groups: value }, groups("claims.groups"))).toThrow(/the expression claims\.groups/);
   });
 
+  it("that gives a claim beside a text, and the claim is none, refuses the token", () => {
+    expect(subject({ team: "blue" }, groups('["all", claims.team]')).groups).toEqual(["all", "blue"]);
+    expect(() => subject({ team: 7 }, groups('["all", claims.team]'))).toThrow(/missing or blank/);
+    expect(() => subject({ team: ["blue"] }, groups('["all", claims.team]'))).toThrow(/missing or blank/);
+  });
+
   it("does not take a link in the groups' place for no groups", () => {
     const claims = { _claim_names: { groups: "src1" }, _claim_sources: { src1: { endpoint: "https://graph" } } };
     expect(() => subject(claims, groups("claims.?groups.orValue([])"))).toThrow(/too many groups.*assigned/);
@@ -104,12 +110,51 @@ describe("extras", () => {
     ["", undefined],
     [[], undefined],
     [null, undefined],
+    [["blue", ""], { "example.com/team": ["blue"] }],
+    [["", ""], undefined],
+    ["Größe 🚢, 50 %", { "example.com/team": ["Größe 🚢, 50 %"] }],
   ])("of %j", (team, expected) => {
     expect(subject({ team }, extra("claims.team")).extra).toEqual(expected);
   });
 
-  it.each([[7], [["blue", 7]], ["blue\nImpersonate-User: root"], [{ a: "b" }]])("of %j refuse the token", (team) => {
+  it.each([
+    [7],
+    [["blue", 7]],
+    ["blue\nImpersonate-User: root"],
+    [{ a: "b" }],
+    [true],
+    [[["blue"]]],
+    [["blue", null]],
+    ["blue\0"],
+    ["\ud800"],
+    ["\u202eeulb"],
+    [" "],
+    [" blue"],
+    [["blue", "red "]],
+    ["blue\u00a0"],
+  ])("of %j refuse the token", (team) => {
     expect(() => subject({ team }, extra("claims.team"))).toThrow(/the extra example\.com\/team/);
+  });
+});
+
+describe("nobody becomes one of Kubernetes' own", () => {
+  const say = { claim: "system:masters" };
+
+  it.each([
+    ["by the text itself", '"system:masters"'],
+    ["put together", '"system" + ":masters"'],
+    ["by parts of a claim", 'claims.claim.split(":").join(":")'],
+    ["by replacing", '"oidc:masters".replace("oidc", "system")'],
+    ["in lower case", '"SYSTEM:MASTERS".lowerAscii()'],
+    ["trimmed", '" system:masters ".trim()'],
+    ["by a branch", 'has(claims.claim) ? claims.claim : "nobody"'],
+    ["by an optional field", 'claims.?claim.orValue("nobody")'],
+    ["by a pattern", 'claims.claim.find("system:[a-z]+")'],
+  ])("%s: not as user, uid or group", (_what, expression) => {
+    expect(() => subject(say, username(expression))).toThrow(/system: name, which no token may/);
+    expect(() => subject(say, groups(expression))).toThrow(/system: name, which no token may/);
+    expect(() => subject(say, groups(`["dev", ${expression}]`))).toThrow(/system: name, which no token may/);
+    expect(() => subject(say, { uid: { expression } })).toThrow(/system: name, which no token may/);
   });
 });
 
@@ -134,6 +179,26 @@ describe("a rule by expression", () => {
 
   it.each([["true"], [1], [null]])("that gives %j, which is not true, refuses the token", (ok) => {
     expect(() => subject({ ok }, {}, { claimValidationRules: [{ expression: "claims.ok" }] })).toThrow(/the rule/);
+  });
+
+  it("on the user keeps out names, as Kubernetes' own example does", () => {
+    const rules = {
+      userValidationRules: [
+        { expression: "!user.username.startsWith('admin')", message: "no admins" },
+        { expression: "user.groups.all(group, !group.startsWith('root'))", message: "no roots" },
+      ],
+    };
+    const mapped = { groups: { claim: "groups", prefix: "" } };
+    expect(subject({ groups: ["dev"] }, mapped, rules).user).toBe("jane");
+    expect(() => subject({ sub: "admin-1" }, mapped, rules)).toThrow(/^no admins$/);
+    expect(() => subject({ groups: ["dev", "root-2"] }, mapped, rules)).toThrow(/^no roots$/);
+  });
+
+  it("on a token's lifetime counts seconds, as Kubernetes' own example does", () => {
+    const rules = { claimValidationRules: [{ expression: "claims.exp - claims.nbf <= 86400", message: "a day" }] };
+    expect(subject({ nbf: 1_800_000_000 - 86_400 }, {}, rules).user).toBe("jane");
+    expect(() => subject({ nbf: 1_800_000_000 - 86_401 }, {}, rules)).toThrow(/^a day$/);
+    expect(() => subject({}, {}, rules)).toThrow(/nbf/);
   });
 
   it("on the user sees what the mappings made: name, uid, groups, extras", () => {

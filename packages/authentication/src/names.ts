@@ -17,14 +17,22 @@ export function name(value: unknown, mapping: ClaimMapping | Expression): string
   if (typeof value !== "string" || value.trim() === "") throw new Error(`${what} is missing or blank`);
   const full = safeText(prefix + value, what);
   if (full.trim().startsWith("system:")) throw new Error(`${what} gives a system: name, which no token may`);
-  // HTTP takes blanks at the ends off a header (RFC 9110, 5.5): "jane " would act as "jane".
-  if (full.trim() !== full) throw new Error(`${what} begins or ends with a blank`);
-  return full;
+  return unpadded(full, what);
 }
 
-/** A text that arrives as it is. @param what names it. @throws Error with a sentence for the caller */
-export function safeText(value: unknown, what: string): string {
+/** A value of an extra. @param what names it. @throws Error with a sentence for the caller */
+export function extraValue(value: unknown, what: string): string {
+  return unpadded(safeText(value, what), what);
+}
+
+function safeText(value: unknown, what: string): string {
   if (typeof value !== "string") throw new Error(`${what} is no text`);
   if (UNSAFE.test(value)) throw new Error(`${what} has control characters`);
+  return value;
+}
+
+/** HTTP takes blanks at the ends off a header (RFC 9110, 5.5): "jane " would act as "jane". */
+function unpadded(value: string, what: string): string {
+  if (value.trim() !== value) throw new Error(`${what} begins or ends with a blank`);
   return value;
 }

@@ -2,7 +2,7 @@ import type { JWTPayload } from "jose";
 import { Expression } from "./cel/expression.ts";
 import { ClaimValues } from "./claim-values.ts";
 import type { ClaimMapping, ExpressionRule, ExtraMapping, IssuerConfiguration } from "./configuration.ts";
-import { name, safeText } from "./names.ts";
+import { extraValue, name } from "./names.ts";
 
 /** Who a token speaks for. */
 export interface Subject {
@@ -54,12 +54,13 @@ function groupsOf(values: ClaimValues, groups: ClaimMapping | Expression): strin
   return [...new Set((Array.isArray(value) ? value : [value]).map((group) => name(group, groups)))];
 }
 
-/** As Kubernetes: what is null, empty or a list of nothing is no extra. */
+/** As Kubernetes: what is null, empty or a list of nothing is no extra, and what is empty in a list is left out. */
 function extraOf(values: ClaimValues, mappings: readonly ExtraMapping[]): Pick<Subject, "extra"> {
   const entries = mappings.flatMap(({ key, value: expression }) => {
     const value = values.of(expression);
-    if (value === null || value === "" || (Array.isArray(value) && value.length === 0)) return [];
-    return [[key, (Array.isArray(value) ? value : [value]).map((each) => safeText(each, `the extra ${key}`))] as const];
+    const given = (Array.isArray(value) ? value : [value]).filter((each) => each !== "");
+    if (value === null || given.length === 0) return [];
+    return [[key, given.map((each) => extraValue(each, `the extra ${key}`))] as const];
   });
   return entries.length === 0 ? {} : { extra: Object.fromEntries(entries) };
 }

@@ -1,13 +1,17 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
+import { checkPattern } from "./pattern.ts";
 
 /** What goes through a list (the CEL specification's macros), with an expression for each element. */
 const MACROS = new Set(["all", "exists", "exists_one", "map", "filter"]);
-/** What RE2 does not have, and so Kubernetes neither: it is what makes patterns slow. */
-const NO_RE2 = /\\[1-9]|\\k<|\(\?(=|!|<=|<!)/;
+/** What takes a pattern, as its first argument. */
+const MATCHERS = new Set(["matches", "find", "findAll"]);
 
 /**
- * Refuses an expression that could run for long: one that goes through a list within going through a list, or matches a
- * pattern that is not written out or is none of RE2's. What is left takes time that grows with the token alone.
+ * Refuses an expression that could run for long: one that goes through a list within going through a list, names a part
+ * to double it again and again, or matches a pattern that is not written out. What is left is ended by a deadline.
+ *
+ * Refuses as well one that looks at the claims otherwise than by a name that is written out, or for whether a name is
+ * among them: nobody could say which claims it takes, so that rules on `claims.email` could be gone around.
  *
  * @returns the names of the claims that it looks at
  * @throws Error
@@ -24,25 +28,31 @@ export function checkBounds(ast: ASTNode, scope: string): Set<string> {
     }
     if (typeof node !== "object" || node === null || !("op" in node)) return;
     const { op, args } = node as ASTNode;
-    if (op === "." || op === ".?") noteClaim(args[0], args[1]);
-    if (op === "[]" || op === "[?]") noteClaim(args[0], args[1].args);
-    if (op === "call" && args[0] === "matches") checkPattern(args[1][1]);
+    if (op === "id" && args === scope) throw new Error(`${scope}: write out which is meant, as in ${scope}.NAME`);
+    if ((op === "." || op === ".?") && isScope(args[0])) return void claims.add(args[1]);
+    if ((op === "[]" || op === "[?]") && isScope(args[0]) && isText(args[1])) return void claims.add(args[1].args);
+    if (op === "in" && isScope(args[1])) return visit(args[0], inMacro);
+    if (op === "call" && MATCHERS.has(args[0])) checkWrittenOut(args[0], args[1][1]);
     if (op !== "rcall") return visit(args, inMacro);
     const [method, receiver, rest] = args;
-    if (method === "matches") checkPattern(rest[0]);
+    if (method === "bind") throw new Error("cel.bind is none of Kubernetes' functions");
+    if (MATCHERS.has(method)) checkWrittenOut(method, rest[0]);
     const isMacro = MACROS.has(method);
     if (isMacro && inMacro) throw new Error(`${method} within another all, exists, map or filter may run for long`);
     visit(receiver, inMacro);
     visit(rest, inMacro || isMacro);
   }
 
-  function noteClaim({ op, args }: ASTNode, name: unknown): void {
-    if (op === "id" && args === scope && typeof name === "string") claims.add(name);
+  function isScope({ op, args }: ASTNode): boolean {
+    return op === "id" && args === scope;
   }
 }
 
-function checkPattern(pattern: ASTNode | undefined): void {
-  if (pattern?.op !== "value" || typeof pattern.args !== "string") throw new Error("matches: write the pattern out");
-  if (NO_RE2.test(pattern.args)) throw new Error("matches: RE2 has no lookaround and no backreferences");
-  new RegExp(pattern.args); // throws for one that is none
+function isText(node: ASTNode | undefined): node is ASTNode & { args: string } {
+  return node?.op === "value" && typeof node.args === "string";
+}
+
+function checkWrittenOut(method: string, pattern: ASTNode | undefined): void {
+  if (!isText(pattern)) throw new Error(`${method}: write the pattern out`);
+  checkPattern(method, pattern.args);
 }

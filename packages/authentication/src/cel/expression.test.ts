@@ -32,7 +32,17 @@ describe("an expression", () => {
     ["claims.?groups.orValue([])", ["dev", "ops"]],
     ['has(claims.missing) ? claims.missing : "none"', "none"],
     ['claims.email.split("@")[0]', "jane"],
+    ['["all", claims.sub, claims.?team.orValue("none")]', ["all", "jane", "none"]],
     ["claims.sub.upperAscii()", "JANE"],
+    ['claims.email.replace("@", "-at-")', "jane-at-example.com"],
+    ['"a$b".replace("$", "$&$1")', "a$&$1b"],
+    ['claims.email.find("[a-z]+$")', "com"],
+    ['claims.sub.find("[0-9]+")', ""],
+    ['claims.email.findAll("[aeiou]")', ["a", "e", "e", "a", "e", "o"]],
+    ['claims.sub.findAll("[0-9]")', []],
+    ['claims[?"team"].orValue("none")', "none"],
+    ["claims.realm_access.?roles[?0].orValue('none')", "view"],
+    ['claims.groups.filter(g, "claims" != g)', ["dev", "ops"]],
   ])("gives texts: %s", (text, value) => {
     expect(evaluate(text)).toEqual(value);
   });
@@ -49,6 +59,8 @@ describe("an expression", () => {
     'claims.groups.exists(g, g == "dev")',
     "size(claims.groups) == 2",
     "claims.nothing == null",
+    '"email" in claims && !("phone" in claims)',
+    "claims.groups[claims.level - 5] == 'dev'",
   ])("is true of the claims: %s", (text) => {
     expect(evaluate(text, "bool")).toBe(true);
   });
@@ -113,8 +125,21 @@ describe("an expression that may run for long is refused", () => {
     ["with lookahead", 'claims.sub.matches("(?=a)")'],
     ["with lookbehind", 'claims.sub.matches("(?<!a)")'],
     ["with a backreference", 'claims.sub.matches("(a)\\\\1")'],
+    ["for find from the caller", 'claims.sub.find(claims.pattern) == ""'],
+    ["for findAll from the caller", "claims.sub.findAll(claims.pattern) == []"],
+    ["with a class of Unicode's, which would be a p here", 'claims.sub.matches("^\\\\p{Lu}")'],
+    ["with its complement", 'claims.sub.matches("^\\\\P{Lu}")'],
+    ["with a class of POSIX's", 'claims.sub.matches("^[[:alpha:]]+$")'],
+    ["with RE2's begin of text, which would be an A here", 'claims.sub.matches("\\\\Aadmin")'],
+    ["with RE2's end of text, which would be a z here", 'claims.sub.matches("admin\\\\z")'],
+    ["with RE2's quotation", 'claims.sub.matches("\\\\Qa.b\\\\E")'],
   ])("a pattern %s", (_what, text) => {
-    expect(() => new Expression(text, "claims", "bool")).toThrow(/matches: /);
+    expect(() => new Expression(text, "claims", "bool")).toThrow(/(matches|find|findAll): /);
+  });
+
+  it("a text that doubles again and again", () => {
+    const text = "cel.bind(a, claims.sub + claims.sub, cel.bind(b, a + a, cel.bind(c, b + b, c + c)))";
+    expect(() => new Expression(text, "claims", "text")).toThrow(/cel\.bind/);
   });
 
   it("but a list gone through behind another is not", () => {
@@ -125,5 +150,34 @@ describe("an expression that may run for long is refused", () => {
     const sub = `${"a".repeat(60)}b`;
     expect(evaluate('claims.sub.matches("^(a+)+$")', "bool", { sub })).toBe(false);
     expect(evaluate('claims.sub.matches("^(a|aa)*c$")', "bool", { sub })).toBe(false);
+  });
+});
+
+describe("an expression that does not say which claims it looks at is refused: rules on claims could be gone around", () => {
+  it.each([
+    ["in a list", "[claims].map(c, c.email)[0]"],
+    ["in a list, by its place", "[claims][0].email"],
+    ["in a map", '{"a": claims}.a.email'],
+    ["behind a cast", "dyn(claims).email"],
+    ["in branches", "(true ? claims : claims).email"],
+    ["in an optional", "optional.of(claims).value().email"],
+    ["by a name that is put together", 'claims["em" + "ail"]'],
+    ["by a name of the caller's", "claims[claims.which]"],
+    ["by all names, one after the other", "claims.map(name, name)"],
+    ["by all names, filtered", 'claims.filter(name, name.startsWith("em"))'],
+    ["under another name", "claims.groups.map(claims, claims)"],
+    ["whole", "claims"],
+  ])("%s", (_what, text) => {
+    expect(() => new Expression(text, "claims", "texts")).toThrow(/^claims: write out which is meant/);
+  });
+});
+
+describe("an expression that gives too much", () => {
+  it.each([
+    ["in a text", Array.from({ length: 10 }, () => "claims.sub").join(" + ")],
+    ["in a list", "claims.groups.map(g, g + claims.sub)"],
+  ])("%s refuses the token", (_what, text) => {
+    const claims = { sub: "x".repeat(30_000), groups: Array.from({ length: 9 }, (_, i) => `${i}`) };
+    expect(() => evaluate(text, "texts", claims)).toThrow(/gives more than 256 KiB/);
   });
 });

@@ -1,6 +1,8 @@
 import { setFlagsFromString } from "node:v8";
 import { Environment } from "@marcbachmann/cel-js";
 import { checkBounds } from "./bounds.ts";
+import { withinDeadline } from "./deadline.ts";
+import { addFunctions } from "./functions.ts";
 
 /** What an expression may look at: the token's claims, or the user that the mappings made of them. */
 export type Scope = "claims" | "user";
@@ -9,6 +11,8 @@ export type ResultType = "bool" | "text" | "texts";
 
 /** Longest expression, in characters. */
 const MAX_CHARACTERS = 10_000;
+/** Most characters of a value, in all its texts: all headers of a request have 1 MiB. */
+const MAX_VALUE_CHARACTERS = 256 * 1024;
 const LIMITS = { maxAstNodes: 1_000, maxDepth: 50, maxListElements: 200, maxMapEntries: 200, maxCallArguments: 8 };
 /** Types that a check at load finds, by what is due; `dyn` is judged when it is evaluated. */
 const TYPES: Record<ResultType, RegExp> = {
@@ -36,8 +40,10 @@ export class Expression {
    */
   constructor(text: string, scope: Scope, due: ResultType) {
     if (text.length > MAX_CHARACTERS) throw new Error(`an expression has ${MAX_CHARACTERS} characters at most`);
-    const environment = new Environment({ enableOptionalTypes: true, limits: LIMITS }).registerVariable(scope, "map");
-    const parsed = attempt(() => environment.parse(text));
+    const environment = addFunctions(
+      new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false, limits: LIMITS }),
+    );
+    const parsed = attempt(() => environment.registerVariable(scope, "map").parse(text));
     this.claims = checkBounds(parsed.ast, scope);
     const { valid, type = "dyn", error } = parsed.check();
     if (!valid) throw new Error(firstLine(error));
@@ -52,11 +58,23 @@ export class Expression {
    * Evaluates it.
    *
    * @param value the claims or the user, as {@link celValue} gives them
-   * @throws Error if it cannot be evaluated, such as by a claim that is not there
+   * @throws Error if it cannot be evaluated, such as by a claim that is not there, takes too long or gives too much
    */
   evaluate(value: unknown): unknown {
-    return attempt(() => this.#evaluate({ [this.#scope]: value }));
+    const result = attempt(() => withinDeadline(() => this.#evaluate({ [this.#scope]: value })));
+    if (charactersOf(result) > MAX_VALUE_CHARACTERS) {
+      throw new Error(`the expression ${this.text} gives more than ${MAX_VALUE_CHARACTERS / 1024} KiB`);
+    }
+    return result;
   }
+}
+
+/** How long a text is, or the texts of a list. */
+function charactersOf(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  return Array.isArray(value)
+    ? value.reduce((sum: number, each) => sum + (typeof each === "string" ? each.length : 0), 0)
+    : 0;
 }
 
 /** JSON as CEL has it: whole numbers are ints, so that `claims.level == 5` is true of 5. */
