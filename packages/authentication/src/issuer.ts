@@ -1,11 +1,10 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from "jose";
 import { Agent, fetch } from "undici";
+import { CLOCK_TOLERANCE_SECONDS, expired, issuedInFuture, notValidYet } from "./clock.ts";
 import type { IssuerConfiguration } from "./configuration.ts";
 
 /** Signatures of public keys only: with a shared secret, whoever verifies could also sign. */
 const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
-/** How far clocks may differ, in seconds. */
-const CLOCK_TOLERANCE_SECONDS = 30;
 /** How long one fetch from the issuer may take, in milliseconds. kubectl is to hear within 5 s. */
 const FETCH_TIMEOUT_MS = 3_000;
 /** How long known keys count without a new fetch, in milliseconds. */
@@ -59,8 +58,7 @@ export class Issuer {
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
         requiredClaims: ["exp", "iat"],
       });
-      if ((payload.iat ?? 0) > Date.now() / 1000 + CLOCK_TOLERANCE_SECONDS)
-        throw new Error("it was issued in the future");
+      if ((payload.iat ?? 0) > Date.now() / 1000 + CLOCK_TOLERANCE_SECONDS) throw new Error(issuedInFuture(payload));
       return payload;
     } catch (error) {
       throw judgement(error, this.configuration);
@@ -125,11 +123,11 @@ function isSameSource(a: IssuerConfiguration, b: IssuerConfiguration): boolean {
 /** jose's errors as a sentence for the caller; never with a part of the token. */
 function judgement(error: unknown, configuration: IssuerConfiguration): Error {
   if (error instanceof IssuerUnavailableError) return error;
-  if (error instanceof errors.JWTExpired) return new Error("it has expired; get a new one");
+  if (error instanceof errors.JWTExpired) return new Error(expired(error.payload));
   if (error instanceof errors.JWTClaimValidationFailed) {
     const wrong = {
       aud: `it is not for the audience ${configuration.audiences.join(" or ")}`,
-      nbf: "it is not valid yet",
+      nbf: notValidYet(error.payload),
     };
     return new Error(Object(wrong)[error.claim] ?? `its claim ${error.claim} is not as it must be`);
   }

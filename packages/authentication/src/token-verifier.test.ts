@@ -5,6 +5,7 @@ import { CertificateAuthority } from "@fairlead/certificates";
 import { ErrorCode, errorMapping, FairleadError, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { EncryptJWT, exportSPKI, importJWK, UnsecuredJWT } from "jose";
+import { setClock } from "./clock-fixture.ts";
 import type { IssuerConfiguration } from "./configuration.ts";
 import { AUDIENCE, CANARY, IssuerFixture, type SigningKey, sendJson, signingKey } from "./issuer-fixture.ts";
 import { bearerToken, TokenVerifier } from "./token-verifier.ts";
@@ -63,27 +64,6 @@ const TOKEN_REFUSED = { code: ErrorCode.TOKEN_REFUSED, hop: Hop.IDENTITY_PROXY }
 const ISSUER_UNAVAILABLE = { code: ErrorCode.ISSUER_UNAVAILABLE, hop: Hop.IDENTITY_PROXY };
 const inSeconds = (seconds: number): number => Math.floor(Date.now() / 1000) + seconds;
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-
-/** Lets only the clock jump: timers and sockets go on. */
-function setClock(aheadMs: number): void {
-  const now = Date.now() + aheadMs;
-  jest.useRealTimers();
-  jest.useFakeTimers({
-    now,
-    doNotFake: [
-      "hrtime",
-      "nextTick",
-      "performance",
-      "queueMicrotask",
-      "setImmediate",
-      "clearImmediate",
-      "setInterval",
-      "clearInterval",
-      "setTimeout",
-      "clearTimeout",
-    ],
-  });
-}
 
 describe("a good token", () => {
   it.each(ALGORITHMS)("signed with %s is taken", async (alg) => {
@@ -160,12 +140,25 @@ describe("a token that is refused with 401", () => {
   const cases: [what: string, make: () => Promise<string> | string | undefined, says: RegExp][] = [
     ["none", () => undefined, /no token; sign in/],
     ["empty", () => "", /no token; sign in/],
-    ["expired", () => issuer.token({ exp: inSeconds(-31) }), /expired; get a new one/],
+    [
+      "expired",
+      () => issuer.token({ exp: inSeconds(-31) }),
+      /has expired, 3[12] s ago by this machine's clock; get a new one$/,
+    ],
     ["expired for long", () => issuer.token({ exp: 1 }), /expired/],
     ["without expiry", () => issuer.token({ exp: undefined }), /claim exp/],
     ["with an expiry that is a text", () => issuer.token({ exp: "2040-01-01" as never }), /claim exp|not a valid JWT/],
-    ["not valid yet", () => issuer.token({ nbf: inSeconds(40) }), /not valid yet/],
-    ["issued in the future", () => issuer.token({ iat: inSeconds(40) }), /issued in the future/],
+    [
+      "not valid yet",
+      () => issuer.token({ nbf: inSeconds(40) }),
+      /not valid yet, for another (39|40) s: check this machine's clock/,
+    ],
+    ["valid from a time that is a text", () => issuer.token({ nbf: "tomorrow" as never }), /claim nbf|not a valid JWT/],
+    [
+      "issued in the future",
+      () => issuer.token({ iat: inSeconds(40) }),
+      /issued (39|40) s in the future: check this machine's clock and the issuer's$/,
+    ],
     ["without time of issue", () => issuer.token({ iat: undefined }), /claim iat/],
     ["for another audience", () => issuer.token({ aud: "other" }), /not for the audience fairlead/],
     ["for other audiences", () => issuer.token({ aud: ["a", "b"] }), /not for the audience fairlead/],
