@@ -1,6 +1,9 @@
+import { CertificateAuthority } from "@fairlead/certificates";
 import { describe, expect, it } from "@jest/globals";
 import { stringify } from "yaml";
 import { parseAuthenticationConfiguration } from "./configuration.ts";
+
+const authority = await CertificateAuthority.create("test issuers", 1);
 
 type Fields = Record<string, unknown>;
 
@@ -25,7 +28,7 @@ describe("the AuthenticationConfiguration that is accepted", () => {
     const full = entry(
       {
         discoveryURL: "https://internal.example.com/.well-known/openid-configuration",
-        certificateAuthority: "-----BEGIN CERTIFICATE-----",
+        certificateAuthority: authority.pem,
         audiences: ["fairlead", "kubernetes"],
         audienceMatchPolicy: "MatchAny",
       },
@@ -36,7 +39,7 @@ describe("the AuthenticationConfiguration that is accepted", () => {
       {
         url: "https://issuer.example.com",
         discoveryUrl: "https://internal.example.com/.well-known/openid-configuration",
-        certificateAuthority: "-----BEGIN CERTIFICATE-----",
+        certificateAuthority: authority.pem,
         audiences: ["fairlead", "kubernetes"],
         username: { claim: "sub", prefix: "oidc:" },
         groups: { claim: "groups", prefix: "oidc:" },
@@ -77,9 +80,12 @@ describe("the AuthenticationConfiguration that is accepted", () => {
     expect(issuer?.username).toEqual({ claim: "sub", prefix: "" });
   });
 
-  it.each([[""], ["MatchAny"]])("takes the audience policy %j", (audienceMatchPolicy) => {
-    expect(parse(file([entry({ audienceMatchPolicy })]))).toHaveLength(1);
-  });
+  it.each([[undefined], [""], ["MatchAny"]])(
+    "takes the audience policy %j with one audience",
+    (audienceMatchPolicy) => {
+      expect(parse(file([entry({ audienceMatchPolicy })]))).toHaveLength(1);
+    },
+  );
 });
 
 describe("the AuthenticationConfiguration that is refused, by the field that is wrong", () => {
@@ -112,6 +118,39 @@ describe("the AuthenticationConfiguration that is refused, by the field that is 
     ["an empty audience", file([entry({ audiences: ["fairlead", ""] })]), `${at}\\.issuer\\.audiences`],
     ["an audience that is a text, not a list", file([entry({ audiences: "fairlead" })]), `${at}\\.issuer\\.audiences`],
     ["an audience policy of its own", file([entry({ audienceMatchPolicy: "MatchAll" })]), "audienceMatchPolicy"],
+    ["several audiences without policy", file([entry({ audiences: ["a", "b"] })]), "with several audiences it must be"],
+    [
+      "several audiences with the empty policy",
+      file([entry({ audiences: ["a", "b"], audienceMatchPolicy: "" })]),
+      "with several audiences it must be",
+    ],
+    ...["https://jane:pw@x.example", "https://jane@x.example", "https://x.example?a=b", "https://x.example/#a"].flatMap(
+      (url): [string, string, string][] => [
+        [`a URL with more than a place: ${url}`, file([entry({ url })]), `${at}\\.issuer\\.url: no user`],
+        [`a discovery URL with more: ${url}`, file([entry({ discoveryURL: url })]), `discoveryURL: no user`],
+      ],
+    ),
+    [
+      "a discovery URL that is the issuer's own",
+      file([entry({ discoveryURL: "https://issuer.example.com" })]),
+      `${at}\\.issuer\\.discoveryURL: leave it out`,
+    ],
+    [
+      "two issuers with one discovery URL",
+      file(
+        ["https://a.example", "https://b.example"].map((url) => entry({ url, discoveryURL: "https://d.example/o" })),
+      ),
+      "the discoveryURL https://d\\.example/o is there twice",
+    ],
+    ...[
+      ["a file's name", "/etc/kubernetes/pki/oidc-ca.crt"],
+      ["only begun", "-----BEGIN CERTIFICATE-----"],
+      ["a private key", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----"],
+    ].map(([what, certificateAuthority]): [string, string, string] => [
+      `an authority that is ${what}`,
+      file([entry({ certificateAuthority })]),
+      `${at}\\.issuer\\.certificateAuthority: a certificate in PEM`,
+    ]),
     ["no claim mappings", file([{ issuer: entry().issuer }]), `${at}\\.claimMappings: a mapping`],
     ["an unknown mapping", file([entry({}, { extras: [] })]), `${at}\\.claimMappings\\.extras`],
     ["no user name", file([entry({}, { username: undefined })]), `${at}\\.claimMappings\\.username`],

@@ -59,8 +59,18 @@ export function parseAuthenticationConfiguration(text: string): IssuerConfigurat
   }
   const issuers = list(root.jwt, "jwt").map((entry, i) => parseIssuer(entry, `jwt[${i}]`));
   if (issuers.length === 0) throw new Error("jwt: name at least one issuer");
-  const urls = issuers.map((issuer) => issuer.url);
-  const twice = urls.find((url, i) => urls.indexOf(url) !== i);
-  if (twice !== undefined) throw new Error(`jwt: the issuer ${twice} is there twice`);
+  refuseTwice(
+    issuers.map((issuer) => issuer.url),
+    "the issuer",
+  );
+  refuseTwice(
+    issuers.flatMap((issuer) => issuer.discoveryUrl ?? []),
+    "the discoveryURL",
+  );
   return issuers;
+}
+
+function refuseTwice(urls: readonly string[], what: string): void {
+  const twice = urls.find((url, i) => urls.indexOf(url) !== i);
+  if (twice !== undefined) throw new Error(`jwt: ${what} ${twice} is there twice`);
 }

@@ -1,6 +1,6 @@
 import { Expression, type ResultType, type Scope } from "./cel/expression.ts";
 import type { ClaimMapping, ExpressionRule, ExtraMapping, IssuerConfiguration } from "./configuration.ts";
-import { httpsUrl, list, optionalText, section, text } from "./fields.ts";
+import { certificate, list, optionalText, plainUrl, section, text } from "./fields.ts";
 
 /** Extras' keys: a domain, a slash and a path, in lower case; the domain is nobody else's. */
 const EXTRA_KEY = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+\/[a-z0-9._~!$&'()*+,;=:@/-]+$/;
@@ -36,18 +36,29 @@ export function parseIssuer(value: unknown, at: string): IssuerConfiguration {
 function parseIssuerSection(value: unknown, at: string) {
   const known = ["url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy"];
   const issuer = section(value, at, known);
-  const policy = issuer.audienceMatchPolicy;
-  if (policy !== undefined && policy !== "" && policy !== "MatchAny") {
-    throw new Error(`${at}.audienceMatchPolicy: the only policy is MatchAny`);
-  }
-  const audiences = list(issuer.audiences, `${at}.audiences`).map((audience) => text(audience, `${at}.audiences`));
-  if (audiences.length === 0) throw new Error(`${at}.audiences: name at least one`);
+  const url = plainUrl(issuer.url, `${at}.url`);
+  const discoveryUrl =
+    issuer.discoveryURL === undefined ? undefined : plainUrl(issuer.discoveryURL, `${at}.discoveryURL`);
+  if (discoveryUrl === url) throw new Error(`${at}.discoveryURL: leave it out, or say where the document itself is`);
+  const { certificateAuthority } = issuer;
   return {
-    url: httpsUrl(issuer.url, `${at}.url`),
-    discoveryUrl: issuer.discoveryURL === undefined ? undefined : httpsUrl(issuer.discoveryURL, `${at}.discoveryURL`),
-    certificateAuthority: optionalText(issuer.certificateAuthority, `${at}.certificateAuthority`),
-    audiences,
+    url,
+    discoveryUrl,
+    certificateAuthority:
+      certificateAuthority === undefined ? undefined : certificate(certificateAuthority, `${at}.certificateAuthority`),
+    audiences: audiences(issuer, at),
   };
+}
+
+/** As Kubernetes: with several audiences, the file says that any of them will do. */
+function audiences({ audiences, audienceMatchPolicy: policy }: Record<string, unknown>, at: string): string[] {
+  const parsed = list(audiences, `${at}.audiences`).map((audience) => text(audience, `${at}.audiences`));
+  if (parsed.length === 0) throw new Error(`${at}.audiences: name at least one`);
+  const isOne = parsed.length === 1 && (policy === undefined || policy === "");
+  if (!isOne && policy !== "MatchAny") {
+    throw new Error(`${at}.audienceMatchPolicy: the only policy is MatchAny; with several audiences it must be said`);
+  }
+  return parsed;
 }
 
 /** Kubernetes wants a prefix to be said, be it the empty one, so that nobody gets bare names by leaving it out. */
