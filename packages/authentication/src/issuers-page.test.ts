@@ -1,9 +1,13 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "@jest/globals";
+import { CertificateAuthority } from "@fairlead/certificates";
+import { Hop } from "@fairlead/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { JWTPayload } from "jose";
 import { parse, stringify } from "yaml";
 import { type IssuerConfiguration, parseAuthenticationConfiguration } from "./configuration.ts";
+import { IssuerFixture, sendJson, signingKey } from "./issuer-fixture.ts";
 import { subjectOf } from "./subject.ts";
+import { TokenVerifier } from "./token-verifier.ts";
 
 const page = readFileSync(new URL("../../../docs/reference/issuers.md", import.meta.url), "utf8");
 const headings = [...page.matchAll(/^## (.+)$/gm)].map(([, heading = ""]) => heading);
@@ -155,6 +159,16 @@ const TOKENS: Record<string, { claims: JWTPayload; is: object }> = {
   },
 };
 
+/** Publishes the keys of the issuers' tokens in their place. */
+let issuer: IssuerFixture;
+
+beforeAll(async () => {
+  const authority = await CertificateAuthority.create("test issuers", 1);
+  const tls = await authority.issue({ commonName: "issuer", hosts: ["127.0.0.1"], days: 1 });
+  issuer = await IssuerFixture.start(tls, authority.pem, [await signingKey("RS256", "key")]);
+});
+afterAll(() => issuer.close());
+
 describe("the page of issuers", () => {
   it("has a token here for each of its entries", () => {
     expect(Object.keys(TOKENS)).toEqual(headings);
@@ -165,6 +179,24 @@ describe("the page of issuers", () => {
     expect(entry(heading).url).toBe(claims.iss);
     expect(entry(heading).audiences).toContain([claims.aud].flat()[0]);
     expect(subjectOf(claims, entry(heading))).toMatchObject(is);
+  });
+
+  it.each(Object.keys(TOKENS))("takes a token, signed and good for an hour, of: %s", async (heading) => {
+    const { claims, is } = TOKENS[heading] ?? { claims: {}, is: {} };
+    const now = Math.floor(Date.now() / 1000);
+    const token = await issuer.token({ jti: undefined, ...claims, iat: now, nbf: now, exp: now + 3_600 });
+    issuer.answerDiscovery((response) => sendJson(response, { issuer: claims.iss, jwks_uri: `${issuer.url}/keys` }));
+    const { certificateAuthority } = issuer.configuration();
+    const here = {
+      ...entry(heading),
+      discoveryUrl: `${issuer.url}/.well-known/openid-configuration`,
+      certificateAuthority,
+    };
+    const verifier = new TokenVerifier([here], Hop.IDENTITY_PROXY);
+    expect(await verifier.verify(token)).toMatchObject(is);
+    await expect(verifier.verify(await issuer.token({ ...claims, aud: "another" }))).rejects.toThrow(
+      /not for the audi/,
+    );
   });
 
   it.each<[heading: string, what: string, changes: JWTPayload, says: RegExp]>([

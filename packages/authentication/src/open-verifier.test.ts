@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { Hop } from "@fairlead/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { IssuerFixture, signingKey } from "./issuer-fixture.ts";
 import { openVerifier } from "./open-verifier.ts";
 
@@ -46,6 +46,12 @@ function text(...issuers: [IssuerFixture, prefix: string][]): string {
     claimMappings: { username: { claim: "sub", prefix } },
   }));
   return stringify({ apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt });
+}
+
+/** The entry of the issuer, whose certificate is to be of another authority. */
+function withAuthority(pem: string): object[] {
+  const [entry] = parse(text([issuer, "a:"])).jwt;
+  return [{ ...entry, issuer: { ...entry.issuer, certificateAuthority: pem } }];
 }
 
 async function until(is: () => boolean): Promise<void> {
@@ -108,10 +114,57 @@ describe("a verifier by a file", () => {
     await until(() => told.length > 0);
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(told).toEqual([expect.stringMatching(/^error: .*goes on to count: .*authentication\.yaml/s)]);
+    expect(verifier.isOutdated).toBe(true);
     expect(await verifier.verify(token)).toMatchObject({ user: "a:jane" });
     await writeFile(file, text([issuer, "c:"]));
     await until(() => told.length > 1);
     expect(await verifier.verify(token)).toMatchObject({ user: "c:jane" });
+    expect(verifier.isOutdated).toBe(false);
+  });
+
+  it.each<[what: string, change: (text: string) => string, says: RegExp]>([
+    ["an authority that is none", (was) => was.replace(/-----END CERT[^-]*-----/, ""), /certificateAuthority: a cert/],
+    ["an expression that is none", (was) => was.replace(/claim: sub\n *prefix: .*/, "expression: claims."), /Expected/],
+    ["the same issuer twice", (was) => `${was}${was.slice(was.indexOf("jwt:") + 5)}`, /is there twice/],
+    ["no issuer", (was) => was.slice(0, was.indexOf("jwt:")), /jwt: a list is due/],
+    ["nothing", () => "", /the file: a mapping is due/],
+  ])("goes on by what was in it when there is then %s", async (_what, change, says) => {
+    await writeFile(file, text([issuer, "a:"]));
+    const verifier = await open();
+    await writeFile(file, change(text([issuer, "a:"])));
+    await until(() => told.length > 0);
+    expect(told).toEqual([expect.stringMatching(says)]);
+    expect(await verifier.verify(await issuer.token())).toMatchObject({ user: "a:jane" });
+  });
+
+  it("sees what editors do: another file is put in its place", async () => {
+    await writeFile(file, text([issuer, "a:"]));
+    const verifier = await open();
+    await writeFile(`${file}.new`, text([issuer, "b:"]));
+    await rename(`${file}.new`, file);
+    await until(() => told.length > 0);
+    expect(await verifier.verify(await issuer.token())).toMatchObject({ user: "b:jane" });
+  });
+
+  it("tells no change when it was only written again", async () => {
+    await writeFile(file, text([issuer, "a:"]));
+    const verifier = await open();
+    const token = await issuer.token();
+    await verifier.verify(token);
+    await writeFile(file, text([issuer, "a:"]));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(told).toEqual([]);
+    expect(verifier.known(token)).toBeDefined();
+  });
+
+  it("asks a new authority's issuer for its keys anew, and does not go on by the old ones", async () => {
+    await writeFile(file, text([issuer, "a:"]));
+    const verifier = await open();
+    await verifier.verify(await issuer.token());
+    const stranger = await CertificateAuthority.create("stranger", 1);
+    await writeFile(file, stringify({ ...parse(text([issuer, "a:"])), jwt: withAuthority(stranger.pem) }));
+    await until(() => told.length > 0);
+    await expect(verifier.verify(await issuer.token())).rejects.toThrow(/cannot be asked for its keys/);
   });
 
   it("goes on by what was in it when it is gone, and says so once", async () => {

@@ -43,6 +43,7 @@ export async function openVerifier(
       verifier.use(issuers);
       log.info({ issuers: issuers.map(({ url }) => url) }, "the authentication configuration has changed");
     } catch (error) {
+      verifier.isOutdated = true;
       log.error({ err: error }, "the authentication configuration cannot be used; the one before it goes on to count");
     }
   };

@@ -16,6 +16,8 @@ type Judgements = Map<string, { subject: Subject; untilMs: number }>;
 
 /** Judges bearer tokens by the configured issuers. */
 export class TokenVerifier {
+  /** Whether the configuration was changed to one that cannot be used, so that the one before goes on to count. */
+  isOutdated = false;
   readonly #hop: Hop;
   #issuers = new Map<string, Issuer>();
   /** By the token's hash, so that no token stays in memory for longer than its request. */
@@ -34,6 +36,7 @@ export class TokenVerifier {
   use(issuers: readonly IssuerConfiguration[]): void {
     this.#issuers = new Map(issuers.map((issuer) => [issuer.url, new Issuer(issuer, this.#issuers.get(issuer.url))]));
     this.#known = new Map();
+    this.isOutdated = false;
   }
 
   /** The subject of a token that was judged just before; undefined: ask {@link verify}. */
