@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { stat, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { GrpcConnection } from "@fairlead/protocol";
@@ -62,6 +64,14 @@ function start(args: string[]): { child: ChildProcess; ended: Promise<{ code: nu
   return { child, ended };
 }
 
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 const listen = (name: string) => ["--listen", `unix:${file(name)}`];
 const good = () => ["--authentication", file("auth.yaml"), "--kubeconfig", file("kubeconfig")];
 
@@ -79,6 +89,23 @@ describe("an identity proxy", () => {
     const { code, log } = await ended;
     expect(code).toBe(0);
     expect(log).not.toContain("canary-7f3a");
+  });
+
+  it("counts an authentication configuration that cannot be used, and the one before goes on to count", async () => {
+    const changed = file("changed-auth.yaml");
+    await writeFile(changed, AUTHENTICATION);
+    const authentication = ["--authentication", changed, "--kubeconfig", file("kubeconfig")];
+    const port = await freePort();
+    const { child, ended } = start([...listen("changed.sock"), ...authentication, "--private", `127.0.0.1:${port}`]);
+    await once(createInterface(child.stdout ?? process.stdin), "line");
+    const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    expect(await metrics()).toMatch(/^fairlead_outdated_authentication_configurations 0$/m);
+    await writeFile(changed, AUTHENTICATION.replace("sub", '""'));
+    while (!/^fairlead_outdated_authentication_configurations 1$/m.test(await metrics())) await setTimeout(100);
+    child.kill("SIGTERM");
+    const { code, log } = await ended;
+    expect(code).toBe(0);
+    expect(log).toMatch(/changed-auth\.yaml: jwt\[0\]\.claimMappings\.username\.claim: a text is due/);
   });
 
   it("whose account may do more than impersonate does not start, and names the right", async () => {

@@ -62,7 +62,12 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   return {
     ready: { address },
     notReady: () => undefined,
-    counts: () => ({ ...server.counts, apiserver_sockets: apiserver.sockets, capped: mode === "capped" ? 1 : 0 }),
+    counts: () => ({
+      ...server.counts,
+      apiserver_sockets: apiserver.sockets,
+      capped: mode === "capped" ? 1 : 0,
+      outdated_authentication_configurations: verifier.isOutdated ? 1 : 0,
+    }),
     stop: (graceMs) => server.stop(graceMs),
   };
 });

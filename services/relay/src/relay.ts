@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { TokenVerifier } from "@fairlead/authentication";
 import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
 import type { Logger, RunningService } from "@fairlead/service";
 import { NestFactory } from "@nestjs/core";
@@ -25,6 +26,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   const access = app.get(AccessServiceHandler);
   const attachments = app.get(Attachments);
   const limits = app.get(ExchangeLimits);
+  const verifier = app.get(TokenVerifier);
   const tls = { cert: await readFile(config.tls.certFile), key: await readFile(config.tls.keyFile) };
   const handle = requestHandler(app.get(RPC_HANDLER), adapter);
   const port = new PublicPort(tls, access, app.get(TunnelServiceHandler), handle);
@@ -42,6 +44,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
       agent_lanes: attachments.all().reduce((sum, attachment) => sum + attachment.laneCount, 0),
       waiting_exchanges: attachments.waitingCount,
       admitted_exchanges: limits.exchanges,
+      outdated_authentication_configurations: verifier.isOutdated ? 1 : 0,
       ...access.counts,
     }),
     totals: () => [{ name: "refused_exchanges", label: "limit", values: limits.refusals }],
