@@ -51,7 +51,8 @@ export class SigningIssuer {
   /** An entry of AuthenticationConfiguration's `jwt`. */
   entry(audiences: readonly string[], discoveryURL?: string): object {
     const { url, certificateAuthority } = this;
-    const issuer = { url, certificateAuthority, audiences, ...(discoveryURL && { discoveryURL }) };
+    const audience = { audiences, audienceMatchPolicy: "MatchAny" };
+    const issuer = { url, certificateAuthority, ...audience, ...(discoveryURL && { discoveryURL }) };
     const mapping = (claim: string) => ({ claim, prefix: "" });
     return { issuer, claimMappings: { username: mapping("email"), groups: mapping("groups") } };
   }

@@ -80,6 +80,14 @@ describe("the AuthenticationConfiguration that is accepted", () => {
     expect(issuer?.username).toEqual({ claim: "sub", prefix: "" });
   });
 
+  it.each(["example.com/team", "a.b/c", "example.com/a/b", "x-1.example.com/a-b_c.d~!$&'()*+,;=:@", "notk8s.io/a"])(
+    "takes the extra's key %s",
+    (key) => {
+      const [issuer] = parse(file([entry({}, { extra: [{ key, valueExpression: "claims.a" }] })]));
+      expect(issuer?.extra).toMatchObject([{ key }]);
+    },
+  );
+
   it.each([[undefined], [""], ["MatchAny"]])(
     "takes the audience policy %j with one audience",
     (audienceMatchPolicy) => {

@@ -42,6 +42,13 @@ describe("an expression for the user name", () => {
     expect(() => subject(claims, username("claims.sub"))).toThrow(says);
   });
 
+  it.each(["claims.email", 'claims["email"]', 'claims.?email.orValue("")', 'claims[?"email"].orValue("")'])(
+    "by e-mail address is found however it is named: %s",
+    (expression) => {
+      expect(() => subject({ email: "jane@example.com" }, username(expression))).toThrow(/claims\.email_verified/);
+    },
+  );
+
   it("by e-mail address wants an expression to say what email_verified must be, as Kubernetes does", () => {
     const claims = { email: "jane@example.com", email_verified: false };
     expect(() => subject(claims, username("claims.email"))).toThrow(/email_verified/);
@@ -88,6 +95,15 @@ describe("an expression for groups", () => {
     const claims = { _claim_names: { groups: "src1" }, _claim_sources: { src1: { endpoint: "https://graph" } } };
     expect(() => subject(claims, groups("claims.?groups.orValue([])"))).toThrow(/too many groups.*assigned/);
     expect(() => subject({ hasgroups: true }, groups("claims.?groups.orValue([])"))).toThrow(/too many groups/);
+    for (const text of [
+      "has(claims.groups) ? claims.groups : []",
+      '"groups" in claims ? claims.groups : []',
+      'claims[?"groups"].orValue([])',
+      '["all"] + claims.?groups.orValue([])',
+      'claims.?groups.orValue([]).filter(g, g != "")',
+    ]) {
+      expect(() => subject(claims, groups(text))).toThrow(/too many groups.*assigned/);
+    }
   });
 });
 

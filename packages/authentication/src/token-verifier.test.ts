@@ -5,6 +5,7 @@ import { CertificateAuthority } from "@fairlead/certificates";
 import { ErrorCode, errorMapping, FairleadError, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { EncryptJWT, exportSPKI, importJWK, UnsecuredJWT } from "jose";
+import { Expression } from "./cel/expression.ts";
 import { setClock } from "./clock-fixture.ts";
 import type { IssuerConfiguration } from "./configuration.ts";
 import { AUDIENCE, CANARY, IssuerFixture, type SigningKey, sendJson, signingKey } from "./issuer-fixture.ts";
@@ -504,6 +505,21 @@ describe("a judgement that was made", () => {
     expect(judge.known(`${token} `)).toBeUndefined();
     expect(judge.known(token.slice(0, -1))).toBeUndefined();
     expect(await refusal(judge, await changed(2, token))).toMatchObject(TOKEN_REFUSED);
+  });
+
+  it("is kept for a minute when it took too long, so that nobody can have it done again and again", async () => {
+    const slow = new Expression('claims.pad == "b" || claims.pad.matches("(a?){500}a{500}b")', "claims", "bool");
+    const judge = verifier(issuer.configuration({ claimRules: [{ expression: slow, message: "" }] }));
+    const token = await issuer.token({ pad: "a".repeat(1_000) });
+    const says = /the token is refused: it took longer than 250 ms to evaluate$/;
+    expect((await refusal(judge, token)).message).toMatch(says);
+    const from = performance.now();
+    for (let i = 0; i < 20; i++) expect((await refusal(judge, token)).message).toMatch(says);
+    expect(performance.now() - from).toBeLessThan(250);
+    expect(judge.known(token)).toBeUndefined();
+    expect((await judge.verify(await issuer.token({ pad: "b" }))).user).toBe("jane");
+    judge.use([issuer.configuration()]);
+    expect((await judge.verify(token)).user).toBe("jane");
   });
 
   it("is not kept when the token was refused", async () => {

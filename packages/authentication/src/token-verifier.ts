@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { ErrorCode, FairleadError, type Hop } from "@fairlead/protocol";
 import { decodeJwt } from "jose";
+import { TookTooLongError } from "./cel/deadline.ts";
 import type { IssuerConfiguration } from "./configuration.ts";
 import { Issuer, IssuerUnavailableError } from "./issuer.ts";
 import { type Subject, subjectOf } from "./subject.ts";
@@ -12,7 +13,8 @@ const CACHE_ENTRIES = 10_000;
 /** Longest token that is looked at. */
 const MAX_TOKEN_BYTES = 256 * 1024;
 
-type Judgements = Map<string, { subject: Subject; untilMs: number }>;
+/** By the token's hash, so that no token stays in memory for longer than its request. */
+type Judgements = Map<string, { judgement: Subject | TookTooLongError; untilMs: number }>;
 
 /** Judges bearer tokens by the configured issuers. */
 export class TokenVerifier {
@@ -20,7 +22,6 @@ export class TokenVerifier {
   isOutdated = false;
   readonly #hop: Hop;
   #issuers = new Map<string, Issuer>();
-  /** By the token's hash, so that no token stays in memory for longer than its request. */
   #known: Judgements = new Map();
 
   /**
@@ -41,8 +42,8 @@ export class TokenVerifier {
 
   /** The subject of a token that was judged just before; undefined: ask {@link verify}. */
   known(token: string): Subject | undefined {
-    const entry = this.#known.get(hash("sha256", token));
-    return entry && entry.untilMs > Date.now() ? entry.subject : undefined;
+    const judgement = this.#judgementOf(token);
+    return judgement instanceof Error ? undefined : judgement;
   }
 
   /**
@@ -53,20 +54,31 @@ export class TokenVerifier {
    */
   async verify(token: string | undefined): Promise<Subject> {
     if (token === undefined || token === "") throw this.#refused("there is no token; sign in first");
-    const known = this.known(token);
-    if (known) return known;
+    const judgement = this.#judgementOf(token) ?? (await this.#judge(token));
+    if (judgement instanceof Error) throw this.#refused(`the token is refused: ${judgement.message}`);
+    return judgement;
+  }
+
+  #judgementOf(token: string): Subject | TookTooLongError | undefined {
+    const entry = this.#known.get(hash("sha256", token));
+    return entry && entry.untilMs > Date.now() ? entry.judgement : undefined;
+  }
+
+  /** @returns its subject, or why it is refused. What took long is kept too: nobody is to have it done again and again. */
+  async #judge(token: string): Promise<Subject | Error> {
     const judgements = this.#known; // of the issuers that judge now, although others may by the time it is judged
     try {
       const issuer = this.#issuerOf(token);
       const subject = subjectOf(await issuer.verify(token), issuer.configuration);
-      keep(judgements, token, subject);
+      keep(judgements, token, subject, subject.expiresAtMs);
       return subject;
     } catch (error) {
       if (error instanceof IssuerUnavailableError) {
         const sentence = `${error.message}; try again when it is back`;
         throw new FairleadError(ErrorCode.ISSUER_UNAVAILABLE, this.#hop, sentence, { cause: error });
       }
-      throw this.#refused(`the token is refused: ${error instanceof Error ? error.message : error}`);
+      if (error instanceof TookTooLongError) keep(judgements, token, error);
+      return error instanceof Error ? error : new Error(String(error));
     }
   }
 
@@ -88,12 +100,12 @@ export class TokenVerifier {
   }
 }
 
-function keep(judgements: Judgements, token: string, subject: Subject): void {
+function keep(judgements: Judgements, token: string, judgement: Subject | TookTooLongError, endMs = Infinity): void {
   if (judgements.size >= CACHE_ENTRIES) {
     const [oldest] = judgements.keys();
     if (oldest !== undefined) judgements.delete(oldest);
   }
-  judgements.set(hash("sha256", token), { subject, untilMs: Math.min(Date.now() + CACHE_MS, subject.expiresAtMs) });
+  judgements.set(hash("sha256", token), { judgement, untilMs: Math.min(Date.now() + CACHE_MS, endMs) });
 }
 
 /** The token of an `Authorization: Bearer` value (RFC 6750, 2.1); undefined if it is not one. */

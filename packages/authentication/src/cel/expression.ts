@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { Environment } from "@marcbachmann/cel-js";
 import { checkBounds } from "./bounds.ts";
-import { withinDeadline } from "./deadline.ts";
+import { TookTooLongError, withinDeadline } from "./deadline.ts";
 import { addFunctions } from "./functions.ts";
 
 /** What an expression may look at: the token's claims, or the user that the mappings made of them. */
@@ -90,6 +90,7 @@ function attempt<T>(act: () => T): T {
   try {
     return act();
   } catch (error) {
+    if (error instanceof TookTooLongError) throw error;
     throw new Error(firstLine(error));
   }
 }
