@@ -12,10 +12,10 @@ import { TokenVerifier } from "./token-verifier.ts";
 const page = readFileSync(new URL("../../../docs/reference/issuers.md", import.meta.url), "utf8");
 const headings = [...page.matchAll(/^## (.+)$/gm)].map(([, heading = ""]) => heading);
 
-/** The entry of the page under a heading. */
-function entry(heading: string): IssuerConfiguration {
+/** The entry of the page under a heading. @param change what a reader would make of it */
+function entry(heading: string, change = (yaml: string) => yaml): IssuerConfiguration {
   const [, section = ""] = page.split(`## ${heading}\n`);
-  const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(section) ?? [];
+  const yaml = change(/```yaml\n([\s\S]*?)```/.exec(section)?.[1] ?? "");
   const [issuer] = parseAuthenticationConfiguration(
     stringify({ apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt: [parse(yaml)] }),
   );
@@ -241,6 +241,14 @@ describe("the page of issuers", () => {
     const claims = { ...TOKENS[heading]?.claims, ...changes };
     for (const [claim, value] of Object.entries(changes)) if (value === undefined) delete claims[claim];
     expect(() => subjectOf(claims, entry(heading))).toThrow(says);
+  });
+
+  it("has a rule for GitHub's environments, to be taken in", () => {
+    const narrow = entry("GitHub Actions", (yaml) => yaml.replace("# - {", "- {"));
+    const { environment, ...claims } = TOKENS["GitHub Actions"]?.claims ?? {};
+    expect(subjectOf({ ...claims, environment }, narrow).groups).toContain("github:environment:example/app:production");
+    expect(() => subjectOf({ ...claims, environment: "staging" }, narrow)).toThrow(/claim environment/);
+    expect(() => subjectOf(claims, narrow)).toThrow(/claim environment/);
   });
 
   it("leaves out an environment that a job has not", () => {

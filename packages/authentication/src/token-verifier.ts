@@ -8,6 +8,8 @@ import { type Subject, subjectOf } from "./subject.ts";
 
 /** How long a judgement is kept, in milliseconds; never beyond the token's own expiry. */
 const CACHE_MS = 60_000;
+/** How long it is kept that a token took too long, in milliseconds: not for long, as a busy machine may be why. */
+const SLOW_MS = 10_000;
 /** Most judgements kept. */
 const CACHE_ENTRIES = 10_000;
 /** Longest token that is looked at. */
@@ -70,14 +72,14 @@ export class TokenVerifier {
     try {
       const issuer = this.#issuerOf(token);
       const subject = subjectOf(await issuer.verify(token), issuer.configuration);
-      keep(judgements, token, subject, subject.expiresAtMs);
+      keep(judgements, token, subject, Math.min(Date.now() + CACHE_MS, subject.expiresAtMs));
       return subject;
     } catch (error) {
       if (error instanceof IssuerUnavailableError) {
         const sentence = `${error.message}; try again when it is back`;
         throw new FairleadError(ErrorCode.ISSUER_UNAVAILABLE, this.#hop, sentence, { cause: error });
       }
-      if (error instanceof TookTooLongError) keep(judgements, token, error);
+      if (error instanceof TookTooLongError) keep(judgements, token, error, Date.now() + SLOW_MS);
       return error instanceof Error ? error : new Error(String(error));
     }
   }
@@ -100,12 +102,12 @@ export class TokenVerifier {
   }
 }
 
-function keep(judgements: Judgements, token: string, judgement: Subject | TookTooLongError, endMs = Infinity): void {
+function keep(judgements: Judgements, token: string, judgement: Subject | TookTooLongError, untilMs: number): void {
   if (judgements.size >= CACHE_ENTRIES) {
     const [oldest] = judgements.keys();
     if (oldest !== undefined) judgements.delete(oldest);
   }
-  judgements.set(hash("sha256", token), { judgement, untilMs: Math.min(Date.now() + CACHE_MS, endMs) });
+  judgements.set(hash("sha256", token), { judgement, untilMs });
 }
 
 /** The token of an `Authorization: Bearer` value (RFC 6750, 2.1); undefined if it is not one. */

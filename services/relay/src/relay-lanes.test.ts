@@ -506,6 +506,7 @@ describe("the relay's counts", () => {
       "agents",
       "client_lanes",
       "exchanges",
+      "outdated_authentication_configurations",
       "sessions",
       "waiting_connections",
       "waiting_exchanges",
