@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
+import { impersonationRules } from "@fairlead/authorization";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { type AuditEvent, AuditLog } from "../support/audit-log.ts";
 import { eventually } from "../support/eventually.ts";
@@ -11,7 +12,12 @@ import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 
 const { cluster, describeWithNode } = await setScene();
 /** A job of GitHub Actions': its name is what its repository may run. */
-const JOB = { email: undefined, sub: "repo:example/app:environment:production", repository: "example/app" };
+const JOB = {
+  run_id: "größe 7/9 (%2f)",
+  email: undefined,
+  sub: "repo:example/app:environment:production",
+  repository: "example/app",
+};
 const JOB_USER = `github:${JOB.sub}`;
 let ci: SigningIssuer;
 let own: TunnelToTestbed;
@@ -24,9 +30,17 @@ beforeAll(async () => {
     claimMappings: {
       username: { claim: "sub", prefix: "github:" },
       groups: { expression: '["github:repository:" + claims.repository]' },
+      uid: { claim: "sub" },
+      extra: [
+        { key: "example.com/run:(id)", valueExpression: "claims.run_id" },
+        { key: "example.com/unlisted", valueExpression: "claims.run_id" },
+      ],
     },
   };
-  own = await startTunnel(cluster.testbed, { moreIssuers: { relay: [entry], identityProxy: [entry] } });
+  own = await startTunnel(cluster.testbed, {
+    moreIssuers: { relay: [entry], identityProxy: [entry] },
+    rules: impersonationRules({ uids: true, extraKeys: ["example.com/run:(id)"] }),
+  });
   const administrator = { email: "administrator@fairlead.dev", groups: [] };
   await own.tunnel.cli(administrator, "rules", "create", "ci", "--user", JOB_USER, "--cluster", own.tunnel.cluster);
 });
@@ -61,6 +75,12 @@ describeWithNode.each(streamingKubectls(cluster).slice(0, 2))("a person's reques
     const event = await audit.waitFor(isAlices, args.join(" "));
     expect(event.impersonatedUser?.groups).toEqual(expect.arrayContaining(alice.groups));
     expect(event.user.username).toMatch(/^system:serviceaccount:/);
+    expect(event.impersonatedUser?.extra).toEqual({
+      "fairlead.dev/relay": [new URL(own.tunnel.relayUrl).origin],
+      "fairlead.dev/cluster": [own.tunnel.cluster],
+      "fairlead.dev/session": [expect.stringMatching(/^[0-9a-f]{16}$/)],
+      "fairlead.dev/client": [expect.stringMatching(/^fairlead\/\d/)],
+    });
     const [path] = event.requestURI.split("?", 1);
     expect(await recordOf(event.auditID)).toMatchObject({
       auditID: event.auditID,
@@ -80,8 +100,27 @@ describe("a CI job's request", () => {
     expect((await rawRequest(own.tunnel.kubeconfig, "/api/v1/namespaces/default/configmaps")).status).toBe(403);
     await writeFile(own.tunnel.tokenFile(alice), await own.tunnel.issuer.tokenFor(alice));
     const event = await audit.waitFor(({ impersonatedUser }) => impersonatedUser?.username === JOB_USER, "the job");
+    expect(event.impersonatedUser).toMatchObject({ uid: JOB.sub });
     expect(event.impersonatedUser?.groups).toContain("github:repository:example/app");
+    expect(event.impersonatedUser?.extra).toMatchObject({
+      "example.com/run:(id)": [JOB.run_id],
+      "fairlead.dev/cluster": [own.tunnel.cluster],
+    });
     expect(await recordOf(event.auditID)).toMatchObject({ user: JOB_USER, groups: 1, status: 403 });
+  });
+});
+
+describe("an extra that the cluster's owner has not listed", () => {
+  it("is left out, and keeps nobody out", async () => {
+    const audit = await AuditLog.fromNow(cluster.testbed.auditLog);
+    await writeFile(own.tunnel.tokenFile(alice), await ci.token(JOB));
+    await rawRequest(own.tunnel.kubeconfig, "/api/v1/namespaces?limit=17");
+    await writeFile(own.tunnel.tokenFile(alice), await own.tunnel.issuer.tokenFor(alice));
+    const event = await audit.waitFor(({ requestURI }) => requestURI.includes("limit=17"), "the job");
+    expect(event.impersonatedUser?.username).toBe(JOB_USER);
+    expect(event.impersonatedUser?.extra).not.toHaveProperty("example.com/unlisted");
+    const url = own.tunnel.privateUrls["identity proxy"];
+    expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/^fairlead_left_out_extras 1$/m);
   });
 });
 

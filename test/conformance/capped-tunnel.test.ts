@@ -1,4 +1,4 @@
-import { capRules } from "@fairlead/authorization";
+import { capRules, impersonationRules } from "@fairlead/authorization";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { AuditLog } from "../support/audit-log.ts";
 import { streamingKubectls } from "../support/kubectls-under-test.ts";
@@ -13,7 +13,7 @@ let own: TunnelToTestbed;
 
 beforeAll(async () => {
   own = await startTunnel(cluster.testbed, {
-    cap: CAP.flatMap(capRules),
+    rules: impersonationRules({}, CAP.flatMap(capRules)),
     args: (process) => (process === "identity proxy" ? ["--require-cap"] : []),
   });
 });

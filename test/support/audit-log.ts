@@ -9,7 +9,12 @@ export interface AuditEvent {
   readonly verb: string;
   readonly requestURI: string;
   readonly user: { readonly username: string; readonly groups?: readonly string[] };
-  readonly impersonatedUser?: { readonly username: string; readonly groups?: readonly string[] };
+  readonly impersonatedUser?: {
+    readonly username: string;
+    readonly groups?: readonly string[];
+    readonly uid?: string;
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
   readonly userAgent?: string;
   readonly responseStatus?: { readonly code?: number };
 }

@@ -71,5 +71,5 @@ export class SlowOrigin {
 const impersonator = {
   kind: "SelfSubjectRulesReview",
   apiVersion: "authorization.k8s.io/v1",
-  status: { resourceRules: impersonationRules(false), nonResourceRules: [], incomplete: false },
+  status: { resourceRules: impersonationRules(), nonResourceRules: [], incomplete: false },
 };

@@ -19,13 +19,13 @@ export interface TunnelToTestbed {
 /** Starts the whole path to a test bed, every process the real one; alice has the ClusterRole cluster-admin. */
 export async function startTunnel(
   testbed: Pick<TestbedAddress, "dir" | "adminKubeconfig">,
-  options: Partial<TunnelOptions> & { cap?: readonly PolicyRule[] } = {},
+  options: Partial<TunnelOptions> & { rules?: PolicyRule[] } = {},
 ): Promise<TunnelToTestbed> {
   const folder = await mkdtemp(join(testbed.dir, "tunnel-"));
   const admin = new KubeConfig();
   admin.loadFromFile(testbed.adminKubeconfig);
   const impersonatorKubeconfig = join(folder, "identity-proxy.kubeconfig");
-  const prepared = await prepareCluster(admin, alice.email, "cluster-admin", impersonatorKubeconfig, options.cap);
+  const prepared = await prepareCluster(admin, alice.email, "cluster-admin", impersonatorKubeconfig, options.rules);
   const tunnel = await Tunnel.create({ folder, cluster: "testbed", person: alice, impersonatorKubeconfig, ...options });
   await tunnel.start();
   return {

@@ -20,14 +20,14 @@ export interface Prepared {
  * @param user the person's user name
  * @param role the ClusterRole that the person gets
  * @param file where the service account's kubeconfig is written, 0600
- * @param cap what everybody who comes through is limited to; undefined for no limit
+ * @param rules the rights of the identity proxy's account
  */
 export async function prepareCluster(
   admin: KubeConfig,
   user: string,
   role: string,
   file: string,
-  cap?: readonly PolicyRule[],
+  rules: PolicyRule[] = impersonationRules(),
 ): Promise<Prepared> {
   const core = admin.makeApiClient(CoreV1Api);
   const rbac = admin.makeApiClient(RbacAuthorizationV1Api);
@@ -44,7 +44,7 @@ export async function prepareCluster(
   try {
     await core.createNamespace({ body: { metadata: { name } } });
     await core.createNamespacedServiceAccount({ namespace: name, body: { metadata: { name: "identity-proxy" } } });
-    await rbac.createClusterRole({ body: { metadata: { name }, rules: impersonationRules(false, cap) } });
+    await rbac.createClusterRole({ body: { metadata: { name }, rules } });
     await bind(rbac, name, name, { kind: "ServiceAccount", name: "identity-proxy", namespace: name });
     await bind(rbac, `${name}-person`, role, { kind: "User", name: user, apiGroup: "rbac.authorization.k8s.io" });
     await writeKubeconfig(admin, await serviceAccountToken(admin, name), file);

@@ -4,6 +4,7 @@ import { decodeJwt } from "jose";
 import { TookTooLongError } from "./cel/deadline.ts";
 import type { IssuerConfiguration } from "./configuration.ts";
 import { Issuer, IssuerUnavailableError } from "./issuer.ts";
+import { type MappedDetails, mappedDetails } from "./mapped-details.ts";
 import { type Subject, subjectOf } from "./subject.ts";
 
 /** How long a judgement is kept, in milliseconds; never beyond the token's own expiry. */
@@ -40,6 +41,11 @@ export class TokenVerifier {
     this.#issuers = new Map(issuers.map((issuer) => [issuer.url, new Issuer(issuer, this.#issuers.get(issuer.url))]));
     this.#known = new Map();
     this.isOutdated = false;
+  }
+
+  /** What the issuers' tokens give of people besides names and groups. */
+  get mapped(): MappedDetails {
+    return mappedDetails([...this.#issuers.values()].map(({ configuration }) => configuration));
   }
 
   /** The subject of a token that was judged just before; undefined: ask {@link verify}. */

@@ -3,34 +3,48 @@ import { capRules, impersonationRules } from "./impersonation-rights.ts";
 
 const on = (...verbs: string[]) => verbs.map((verb) => `impersonate-on:user-info:${verb}`);
 
+const WAY = ["relay", "cluster", "session", "client"].map((name) => `userextras/fairlead.dev/${name}`);
+
 describe("the rights of an identity proxy's account", () => {
-  it("without a cap are to impersonate users and groups, and nothing else", () => {
-    expect(impersonationRules(false)).toEqual([
+  it("without a cap are to impersonate users, groups and the extras that name the way, and nothing else", () => {
+    expect(impersonationRules()).toEqual([
       { verbs: ["impersonate"], apiGroups: [""], resources: ["users", "groups"] },
+      { verbs: ["impersonate"], apiGroups: ["authentication.k8s.io"], resources: WAY },
     ]);
   });
 
-  it("are of another API group for uids", () => {
-    expect(impersonationRules(true)[1]).toEqual({
+  it("have uids and each extra of the tokens' by name, in the API group that these are of", () => {
+    expect(impersonationRules({ uids: true, extraKeys: ["example.com/team"] })[1]).toEqual({
       verbs: ["impersonate"],
       apiGroups: ["authentication.k8s.io"],
-      resources: ["uids"],
+      resources: ["uids", ...WAY, "userextras/example.com/team"],
     });
   });
 
+  it("for acting as others have service accounts, uids, and the extra that says who asked", () => {
+    expect(impersonationRules({ actingAs: true })).toEqual([
+      { verbs: ["impersonate"], apiGroups: [""], resources: ["users", "groups", "serviceaccounts"] },
+      {
+        verbs: ["impersonate"],
+        apiGroups: ["authentication.k8s.io"],
+        resources: ["uids", ...WAY, "userextras/fairlead.dev/original-user"],
+      },
+    ]);
+  });
+
   it("with a cap have no plain impersonation: beside it the cap would limit nobody", () => {
-    const rules = impersonationRules(true, capRules("get:pods"));
+    const rules = impersonationRules({ uids: true, actingAs: true }, capRules("get:pods"));
     expect(rules.flatMap(({ verbs }) => verbs)).not.toContain("impersonate");
     expect(rules[0]).toEqual({
       verbs: ["impersonate:user-info"],
       apiGroups: ["authentication.k8s.io"],
-      resources: ["users", "groups", "uids"],
+      resources: ["users", "groups", "uids", ...WAY, "userextras/fairlead.dev/original-user"],
     });
     expect(rules.at(-1)).toEqual({ verbs: on("get"), apiGroups: [""], resources: ["pods"] });
   });
 
   it("with a cap let discovery and reviews of oneself through, or kubectl would do nothing", () => {
-    const rules = impersonationRules(false, []);
+    const rules = impersonationRules({}, []);
     expect(rules).toContainEqual({
       verbs: on("get"),
       nonResourceURLs: expect.arrayContaining(["/apis/*", "/version"]),

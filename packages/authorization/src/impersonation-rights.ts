@@ -1,3 +1,5 @@
+import { ORIGINAL_USER_KEY, WAY_KEYS } from "./extras.ts";
+
 /** A rule of a ClusterRole (rbac.authorization.k8s.io/v1): on resources, or on paths that are no resource's. */
 export interface PolicyRule {
   verbs: string[];
@@ -37,26 +39,41 @@ export const SELF_REVIEWS: readonly PolicyRule[] = [
   },
 ];
 
+/** What of people an account impersonates, besides their names and groups. */
+export interface ImpersonationNeeds {
+  /** Whether tokens give uids, by the authentication configuration. */
+  uids?: boolean;
+  /** Keys of the extras that tokens give, likewise. */
+  extraKeys?: readonly string[];
+  /** Whether callers may act as somebody else (`--as`), as far as their own rights go. */
+  actingAs?: boolean;
+}
+
 /**
- * The rules that an identity proxy's account needs, and no other: the one place that says so.
+ * The rules that an identity proxy's account needs, and no other: the one place that says so. Each extra's key is a
+ * right of its own; the apiserver refuses all of a request for one that is missing.
  *
- * @param uids whether the authentication configuration maps uids
  * @param cap what everybody who comes through is limited to, from {@link capRules}; undefined for no limit
  */
-export function impersonationRules(uids: boolean, cap?: readonly PolicyRule[]): PolicyRule[] {
-  const uid = uids ? ["uids"] : [];
+export function impersonationRules(needs: ImpersonationNeeds = {}, cap?: readonly PolicyRule[]): PolicyRule[] {
+  const { uids = false, extraKeys = [], actingAs = false } = needs;
+  const keys = [...Object.values(WAY_KEYS), ...(actingAs ? [ORIGINAL_USER_KEY] : []), ...extraKeys];
+  const details = [...(uids || actingAs ? ["uids"] : []), ...keys.map((key) => `userextras/${key}`)];
   if (cap !== undefined) {
     return [
-      { verbs: [CAPPED_VERB], apiGroups: [AUTHENTICATION], resources: ["users", "groups", ...uid] },
+      { verbs: [CAPPED_VERB], apiGroups: [AUTHENTICATION], resources: ["users", "groups", ...details] },
       // Discovery and reviews of themselves: kubectl does nothing without them, and they show nothing of the cluster's.
       ...SELF_REVIEWS.map((rule) => ({ ...rule, verbs: rule.verbs.map((verb) => CAP_VERB + verb) })),
       { verbs: [`${CAP_VERB}get`], nonResourceURLs: DISCOVERY_PATHS },
       ...cap,
     ];
   }
-  // For this verb, users and groups are the core group's, and uids are not (apiserver, endpoints/filters).
-  const people = { verbs: ["impersonate"], apiGroups: [""], resources: ["users", "groups"] };
-  return uids ? [people, { verbs: ["impersonate"], apiGroups: [AUTHENTICATION], resources: uid }] : [people];
+  // For this verb, users, groups and service accounts are the core group's, and the others are not (apiserver, impersonation.go).
+  const people = ["users", "groups", ...(actingAs ? ["serviceaccounts"] : [])];
+  return [
+    { verbs: ["impersonate"], apiGroups: [""], resources: people },
+    { verbs: ["impersonate"], apiGroups: [AUTHENTICATION], resources: details },
+  ];
 }
 
 /** Verbs by which a wildcard would let exec through: over WebSocket it is a `get` of pods/exec, over SPDY a `create`. */

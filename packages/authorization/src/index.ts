@@ -1,9 +1,11 @@
 export { EXPIRY_INTERVAL_MS, tokenExpired } from "./expiry.ts";
+export { type Extras, isOwnExtraKey, ORIGINAL_USER_KEY, WAY_KEYS } from "./extras.ts";
 export {
   CAPPED_VERB,
   capRules,
   DISCOVERY_PATHS,
   type ImpersonationMode,
+  type ImpersonationNeeds,
   impersonationRules,
   type PolicyRule,
   SELF_REVIEWS,

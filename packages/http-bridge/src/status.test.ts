@@ -103,6 +103,8 @@ describe("an answer of our own", () => {
     [ErrorCode.AGENT_NOT_CONNECTED, 502, "text/plain; charset=utf-8"],
     [ErrorCode.TIMED_OUT, 502, "text/plain; charset=utf-8"],
     [ErrorCode.LIMIT_EXCEEDED, 502, "text/plain; charset=utf-8"],
+    [ErrorCode.ACCESS_DENIED, 403, "text/plain; charset=utf-8"],
+    [ErrorCode.MALFORMED_REQUEST, 403, "text/plain; charset=utf-8"],
     [ErrorCode.TOKEN_REFUSED, 401, "application/json"],
   ])("of the code %i to aggregated discovery is what client-go prints: %i, %s", async (code, http, contentType) => {
     const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";

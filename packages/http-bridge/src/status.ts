@@ -79,9 +79,10 @@ export function sendStatus(response: ServerResponse, error: FairleadError): void
 
 /**
  * A Status, but for what client-go reads raw: aggregated discovery, and OpenAPI for `kubectl apply`. There it throws a
- * Status of 429, 503 or 504 away and says "the server has received too many requests", or "is currently unable to
- * handle the request", as if it were the apiserver's word. Plain text with 502 it prints, and repeats just the same
- * (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse).
+ * Status away and says "the server has received too many requests", "is currently unable to handle the request",
+ * "could not find the requested resource" or "unknown", as if it were the apiserver's word. Plain text with 502 or 403
+ * it prints; it repeats 502 just as 503, and 403 just as little as 404. A 401 stays: for it alone new credentials are
+ * asked for (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse).
  */
 function answerFor(
   { url = "", headers: { accept = "" } }: IncomingMessage,
@@ -89,7 +90,7 @@ function answerFor(
 ): { status: number; contentType: string; body: string } {
   const { http } = errorMapping(error.code);
   const readRaw = accept.includes("g=apidiscovery.k8s.io") || url.startsWith("/openapi/");
-  return readRaw && (http >= 500 || http === 429)
-    ? { status: 502, contentType: "text/plain; charset=utf-8", body: sentence(error) }
-    : { status: http, contentType: "application/json", body: statusBody(error) };
+  if (!readRaw || http === 401) return { status: http, contentType: "application/json", body: statusBody(error) };
+  const status = http >= 500 || http === 429 ? 502 : 403;
+  return { status, contentType: "text/plain; charset=utf-8", body: sentence(error) };
 }

@@ -10,6 +10,8 @@ export interface CallOptions {
   token?: string;
   /** The hop at the other end, named when the call breaks. */
   peerHop: Hop;
+  /** More metadata: names in lower case, values in printable ASCII. */
+  metadata?: Readonly<Record<string, string>>;
 }
 
 /** The client's end of a bidirectional gRPC call. Every stock gRPC server can be the other end. */
@@ -33,6 +35,7 @@ export class GrpcClientStream extends GrpcStream {
       ":path": path,
       "content-type": "application/grpc+proto",
       te: "trailers",
+      ...options.metadata,
       ...(options.token !== undefined && { authorization: `Bearer ${options.token}` }),
     };
     this.#request = {

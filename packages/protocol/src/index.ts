@@ -19,6 +19,7 @@ export { GrpcServerStream } from "./grpc-server-stream.ts";
 export { LANE_SERVER_OPTIONS } from "./http2-settings.ts";
 export { IDLE_LANES, IdleLanes } from "./idle-lanes.ts";
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
+export { LANE_WAY_METADATA } from "./lane-way.ts";
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
 export { methodPath } from "./method-path.ts";

@@ -80,6 +80,18 @@ describe("an agent that starts", () => {
     expect(agent.counts.lanes).toBe(idleLanes);
   });
 
+  it("tells the identity proxy the way of each lane: the relay, and the session by a name that is not its secret", async () => {
+    agent.start();
+    const { sessionId } = await relay.accept(2);
+    await relay.takeLanes(2);
+    const ways = identityProxy.metadata.map((each) => [each["fairlead-relay"], each["fairlead-session"]]);
+    expect(ways).toEqual([
+      ["relay", expect.stringMatching(/^[0-9a-f]{16}$/)],
+      ["relay", ways[0]?.[1]],
+    ]);
+    expect(Buffer.from(sessionId).toString("hex")).not.toContain(ways[0]?.[1]);
+  });
+
   it("offers no lane that the identity proxy has not said ready to", async () => {
     identityProxy.ready = false;
     agent.start();

@@ -69,6 +69,7 @@ export class Agent {
     const client = new GrpcConnection(() => relay.address());
     const session = new Session({
       relay: client,
+      relayName: relay.name,
       identityProxy: this.#identityProxy,
       agentToken,
       version,

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import {
   decodeRequest,
@@ -48,6 +49,8 @@ export class IdentityProxyFixture {
   readonly lanes = new Mailbox<InboundLane>();
   /** How many lanes were opened to it, ever. */
   opened = 0;
+  /** The metadata of the lanes' calls, in their order. */
+  readonly metadata: IncomingHttpHeaders[] = [];
   /** Whether it says `ready` on each lane. */
   ready = true;
   readonly #path: string;
@@ -68,8 +71,9 @@ export class IdentityProxyFixture {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
     });
-    server.on("stream", (stream) => {
+    server.on("stream", (stream, headers) => {
       this.opened++;
+      this.metadata.push(headers);
       const lane = new InboundLane(new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT));
       if (this.ready) lane.lane.sendReady();
       this.lanes.put(lane);

@@ -18,6 +18,8 @@ export interface LanePairOptions {
   relay: GrpcConnection;
   identityProxy: GrpcConnection;
   sessionId: Uint8Array;
+  /** What the identity proxy is told about the lane's way, as metadata. */
+  way: Readonly<Record<string, string>>;
   /** The identity proxy answered, and the lane was offered to the relay. */
   opened(): void;
   /** The pair was idle and has an exchange now. */
@@ -41,7 +43,10 @@ export class LanePair {
 
   constructor(options: LanePairOptions) {
     this.#options = options;
-    const stream = new GrpcClientStream(options.identityProxy, EXCHANGE_PATH, { peerHop: Hop.IDENTITY_PROXY });
+    const stream = new GrpcClientStream(options.identityProxy, EXCHANGE_PATH, {
+      peerHop: Hop.IDENTITY_PROXY,
+      metadata: options.way,
+    });
     this.#outbound = new Lane(stream, "requester", Hop.IDENTITY_PROXY);
     this.#outbound.start({
       frame: () => this.#offer(), // the first frame is `ready`

@@ -97,7 +97,7 @@ function tlsPeer(url: string, files: { ca?: string | undefined; cert?: string; k
     return file === undefined ? {} : { [name]: readFileSync(file) };
   };
   return {
-    name: url,
+    name: target.origin,
     address: () => ({ ...hostAndPortOf(target), tls: { ...read("ca"), ...read("cert"), ...read("key") } }),
   };
 }

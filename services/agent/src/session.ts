@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   AgentFrameSchema,
   ErrorCode,
@@ -6,6 +7,7 @@ import {
   GrpcClientStream,
   type GrpcConnection,
   Hop,
+  LANE_WAY_METADATA,
   MAX_AGENT_LANES,
   methodPath,
   type Registered,
@@ -20,10 +22,14 @@ import { LanePair } from "./lane-pair.ts";
 const ATTACH_PATH = methodPath(TunnelService.method.attach);
 /** A relay that leaves this many heartbeats unanswered is gone. */
 const MISSED_HEARTBEATS = 3;
+/** Characters of a session's name. */
+const SESSION_NAME_LENGTH = 16;
 
 /** What a session needs, and whom it tells. */
 export interface SessionOptions {
   relay: GrpcConnection;
+  /** The relay as the agent dials it, for the cluster's audit log: printable ASCII. */
+  relayName: string;
   identityProxy: GrpcConnection;
   agentToken: string;
   version: string;
@@ -113,14 +119,16 @@ export class Session {
 
   /** What the relay may ask for is bounded here too. */
   #open(count: number): void {
-    const { relay, identityProxy } = this.#options;
+    const { relay, relayName, identityProxy } = this.#options;
     if (!this.#registered || this.#ending) return;
     const { sessionId } = this.#registered;
+    const way = { [LANE_WAY_METADATA.relay]: relayName, [LANE_WAY_METADATA.session]: sessionName(sessionId) };
     for (let i = 0; i < count && this.#pairs.size < MAX_AGENT_LANES; i++) {
       const pair: LanePair = new LanePair({
         relay,
         identityProxy,
         sessionId,
+        way,
         opened: () => this.#onOpened(),
         busy: () => {
           this.#busy.add(pair);
@@ -168,4 +176,9 @@ export class Session {
     for (const pair of this.#pairs) pair.end(lost);
     this.#options.closed(error);
   }
+}
+
+/** The session's id is a secret: whoever has it may offer lanes in this agent's name. Its digest names it as well. */
+function sessionName(sessionId: Uint8Array): string {
+  return createHash("sha256").update(sessionId).digest("hex").slice(0, SESSION_NAME_LENGTH);
 }

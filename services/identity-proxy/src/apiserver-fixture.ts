@@ -69,6 +69,7 @@ export class ApiserverFixture {
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
+      this.#server.on("secureConnection", (socket) => socket.destroy()); // one that was on its way
       this.#server.closeAllConnections();
     });
     await rm(this.folder, { recursive: true });

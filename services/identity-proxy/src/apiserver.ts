@@ -15,6 +15,8 @@ export interface ApiserverConnection {
   host: string;
   address: UpstreamAddress & { tls: ConnectionOptions };
   pool: UpstreamPool;
+  /** Connections of its own for requests with a caller's credential: they show no client certificate. */
+  callersPool: UpstreamPool;
   /** This process's own bearer token, if that is how it authenticates. */
   token: string | undefined;
 }
@@ -68,9 +70,9 @@ export class Apiserver {
     return new FairleadError(ErrorCode.OWN_CREDENTIAL_REFUSED, Hop.IDENTITY_PROXY, sentence);
   }
 
-  /** How many connections the pool has, in use or idle. */
+  /** How many connections there are, in use or idle. */
   get sockets(): number {
-    return this.#current?.pool.size ?? 0;
+    return (this.#current?.pool.size ?? 0) + (this.#current?.callersPool.size ?? 0);
   }
 
   async #read(): Promise<ApiserverConnection> {
@@ -89,16 +91,21 @@ export class Apiserver {
     return {
       host: url.host,
       address,
-      pool: this.#poolFor(address),
+      ...this.#poolsFor(address),
       token: options.headers.Authorization?.replace(/^Bearer /, "").trim(),
     };
   }
 
-  /** The pool lives on for as long as the address and the TLS material are the same. */
-  #poolFor(address: UpstreamAddress): UpstreamPool {
-    if (this.#current && JSON.stringify(this.#current.address) === JSON.stringify(address)) return this.#current.pool;
+  /** The pools live on for as long as the address and the TLS material are the same. */
+  #poolsFor(address: ApiserverConnection["address"]): Pick<ApiserverConnection, "pool" | "callersPool"> {
+    if (this.#current && JSON.stringify(this.#current.address) === JSON.stringify(address)) {
+      const { pool, callersPool } = this.#current;
+      return { pool, callersPool };
+    }
     this.#current?.pool.retire();
-    return new UpstreamPool(address);
+    this.#current?.callersPool.retire();
+    const { cert: _cert, key: _key, ...verification } = address.tls;
+    return { pool: new UpstreamPool(address), callersPool: new UpstreamPool({ ...address, tls: verification }) };
   }
 }
 

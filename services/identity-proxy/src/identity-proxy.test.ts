@@ -13,6 +13,7 @@ import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
 import { faultOf, headerLines, Requester } from "./requester-fixture.ts";
+import { rightsTo } from "./rights-fixture.ts";
 
 const BEARER = "base64url.bearer.authorization.k8s.io.";
 const CANARY = "canary-7f3a";
@@ -42,7 +43,7 @@ beforeEach(async () => {
   const verifier = new TokenVerifier([issuer.configuration({ uid: { claim: "oid", prefix: "" } })], Hop.IDENTITY_PROXY);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy(new Callers(verifier), apiserver, recordingLog()),
+    identityProxy({ callers: new Callers(verifier), apiserver, rights: rightsTo("uids"), log: recordingLog() }),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

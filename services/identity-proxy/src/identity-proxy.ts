@@ -3,46 +3,103 @@ import { checkScope, narrowed, tokenExpired } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
 import { type FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { ActingAs } from "./acting-as.ts";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import type { Callers } from "./callers.ts";
-import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
+import { permitted } from "./extras.ts";
+import {
+  asksForImpersonation,
+  callerToken,
+  type Impersonated,
+  impersonatingHeaders,
+  impersonationRefused,
+} from "./impersonation.ts";
+import { type LaneWay, wayExtras } from "./lane-way.ts";
+import type { Rights } from "./least-privilege.ts";
+import { type PassedToken, passedToken, passedUpstream } from "./passed-tokens.ts";
 import { RequestRecord } from "./request-record.ts";
+import { requestedIdentity } from "./requested-identity.ts";
+
+/** What an identity proxy decides by. */
+export interface IdentityProxyOptions {
+  callers: Callers;
+  apiserver: Apiserver;
+  rights: Rights;
+  log: Logger;
+  /** Whether callers may act as others (`--as`), as far as their own rights go; undefined: never. */
+  actingAs?: ActingAs | undefined;
+  /** The issuer of the cluster's own service accounts, if their tokens are passed on; undefined: they are not. */
+  serviceAccountIssuer?: string | undefined;
+}
 
 /**
  * Decides for each request who the caller is, by the caller's own token, and how it goes on to the apiserver.
  *
- * @returns what {@link Prepare} says; it refuses with TOKEN_REFUSED, ACCESS_DENIED or ISSUER_UNAVAILABLE
+ * @returns for the way that a lane's requests come, what {@link Prepare} says; it refuses with TOKEN_REFUSED,
+ *   ACCESS_DENIED, MALFORMED_REQUEST or ISSUER_UNAVAILABLE
  */
-export function identityProxy(callers: Callers, apiserver: Apiserver, log: Logger): Prepare {
+export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => Prepare {
+  const { callers, apiserver, rights, log, actingAs, serviceAccountIssuer } = options;
   const record = new RequestRecord(log);
   const judge = (status: number) => apiserver.judge(status);
-  const as = (caller: Subject, head: RequestHead, { host, pool, token }: ApiserverConnection): Upstream => {
-    const subject = narrowed(caller, head.scope); // nothing below knows the caller's other groups
+
+  /** The request of a caller whose token was verified. */
+  const impersonating = (
+    caller: Subject,
+    head: RequestHead,
+    way: LaneWay,
+    connection: ApiserverConnection,
+  ): Upstream | Promise<Upstream> => {
     checkScope(head, Hop.IDENTITY_PROXY);
-    refuseImpersonation(head);
+    const narrow = narrowed(caller, head.scope); // nothing below knows the caller's other groups
+    const subject = { ...narrow, extra: permitted(narrow.extra ?? {}, rights) };
     const startedAt = performance.now();
-    const answered = (status: number): void => record.answered(head, subject, startedAt, status);
     const ends = { atMs: subject.expiresAtMs, why: expired };
-    return { pool, headers: impersonatingHeaders(head, subject, host, token), answered, judge, ends };
+    const as = (who: Impersonated): Upstream => {
+      const { host, pool, token } = connection;
+      const extra = { ...who.extra, ...permitted(wayExtras(way, head), rights) };
+      const answered = record.of(head, who, startedAt, subject.user);
+      return { pool, headers: impersonatingHeaders(head, { ...who, extra }, host, token), answered, judge, ends };
+    };
+    if (!asksForImpersonation(head)) return as(subject);
+    if (!actingAs) throw impersonationRefused();
+    return actingAs.authorize(subject, requestedIdentity(head)).then(as);
   };
+
+  /** The request of one of the cluster's own service accounts: the apiserver is to judge its token. */
+  const passing = async (passed: PassedToken, head: RequestHead): Promise<Upstream> => {
+    checkScope(head, Hop.IDENTITY_PROXY);
+    if (asksForImpersonation(head)) throw impersonationRefused();
+    const upstream = passedUpstream(head, passed, await apiserver.connection(), expired);
+    const who = { user: passed.user, groups: [], uid: undefined };
+    return { ...upstream, answered: record.of(head, who, performance.now(), passed.user) };
+  };
+
   const refuse = (head: RequestHead, error: unknown): never => {
     record.refused(head, error);
     throw error;
   };
-  return (head) => {
+  return (way) => (head) => {
     try {
       const token = callerToken(head);
       const known = callers.known(token);
       const connection = apiserver.current;
-      if (known && connection) return as(known, head, connection); // at once: most requests come behind another
-      return callers
-        .authenticate(token, head)
-        .then(async (subject) => as(subject, head, await apiserver.connection()))
-        .catch((error: unknown) => refuse(head, error));
+      const prepared =
+        known && connection
+          ? impersonating(known, head, way, connection) // at once: most requests come behind another
+          : prepareAnew(token, head, way);
+      return prepared instanceof Promise ? prepared.catch((error: unknown) => refuse(head, error)) : prepared;
     } catch (error) {
       return refuse(head, error);
     }
   };
+
+  async function prepareAnew(token: string | undefined, head: RequestHead, way: LaneWay): Promise<Upstream> {
+    const passed = passedToken(token, serviceAccountIssuer);
+    if (passed) return passing(passed, head);
+    const caller = await callers.authenticate(token, head);
+    return impersonating(caller, head, way, await apiserver.connection());
+  }
 }
 
 /** The relay ends such exchanges too; the cluster does not count on it. */

@@ -1,7 +1,7 @@
 import type { Subject } from "@fairlead/authentication";
 import { ErrorCode, exchangeIdText, Hop } from "@fairlead/protocol";
 import { describe, expect, it } from "@jest/globals";
-import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
+import { asksForImpersonation, callerToken, impersonatingHeaders, passingHeaders } from "./impersonation.ts";
 import { headerLines, requestHead } from "./requester-fixture.ts";
 
 const BEARER = "base64url.bearer.authorization.k8s.io.";
@@ -178,18 +178,58 @@ describe("the request to the apiserver", () => {
 });
 
 describe("a request for impersonation", () => {
-  it.each(IMPERSONATION)("by %s is refused, not carried out with more rights than were asked for", (name) => {
-    expect(() => refuseImpersonation(headOf(["Accept", "*/*"], [name, "joe"]))).toThrow(
-      expect.objectContaining({ code: ErrorCode.ACCESS_DENIED, hop: Hop.IDENTITY_PROXY }),
-    );
-  });
-
-  it("says what to leave out", () => {
-    expect(() => refuseImpersonation(headOf(["Impersonate-User", "joe"]))).toThrow(/--as, --as-group, --as-uid/);
+  it.each(IMPERSONATION)("is one by %s", (name) => {
+    expect(asksForImpersonation(headOf(["Accept", "*/*"], [name, "joe"]))).toBe(true);
   });
 
   it("is not one that only looks alike", () => {
-    expect(() => refuseImpersonation(headOf(["Impersonation", "a"], ["X-Impersonate-User", "b"]))).not.toThrow();
+    expect(asksForImpersonation(headOf(["Impersonation", "a"], ["X-Impersonate-User", "b"]))).toBe(false);
+  });
+});
+
+describe("extras", () => {
+  const extraLines = (extra: Record<string, string[]>) => {
+    const pairs = sent(headOf(), subject({ extra })).filter(([name]) => name.startsWith("Impersonate-Extra-"));
+    return pairs.map(([name, value]) => [name.slice("Impersonate-Extra-".length), value]);
+  };
+
+  it.each<[key: string, name: string]>([
+    ["example.com/team", "example.com%2fteam"],
+    ["example.com/a:b", "example.com%2fa%3ab"],
+    ["example.com/50%", "example.com%2f50%25"],
+    ["example.com/(a)", "example.com%2f%28a%29"],
+    ["example.com/a=b;c,d@e", "example.com%2fa%3db%3bc%2cd%40e"],
+    ["example.com/!$&'*+._~-", "example.com%2f!$&'*+._~-"],
+    ["example.com/größe", "example.com%2fgr%c3%b6%c3%9fe"],
+  ])("have the key %s percent-encoded, as a header's name takes it", (key, name) => {
+    expect(extraLines({ [key]: ["v"] })).toEqual([[name, "v"]]);
+  });
+
+  it("have each value on a line of its own, exact", () => {
+    const values = ["a, b", "Größe", "开发者", "%2f"];
+    expect(extraLines({ "example.com/team": values })).toEqual(values.map((value) => ["example.com%2fteam", value]));
+  });
+
+  it("are none where there are none", () => {
+    expect(extraLines({})).toEqual([]);
+  });
+});
+
+describe("the headers of a request that passes with its own credential", () => {
+  const pairs = (...lines: [string, string][]) => {
+    const raw = passingHeaders(headOf(...lines), HOST, "the.token");
+    return raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, raw[i + 1] ?? ""]] : []));
+  };
+
+  it("have that credential once, our Host and our Audit-ID, and impersonate nobody", () => {
+    const lines = pairs(["authorization", "Bearer x"], ["Host", "evil"], ["Audit-ID", "theirs"], ["Accept", "*/*"]);
+    expect(lines.map(([name]) => name)).toEqual(["Host", "Accept", "Audit-ID", "Authorization"]);
+    expect(named(lines, "authorization")).toEqual(["Bearer the.token"]);
+    expect(named(lines, "host")).toEqual([HOST]);
+  });
+
+  it.each([...IMPERSONATION, ...BELIEVED])("have no %s", (name) => {
+    expect(named(pairs([name, "evil"]), name.toLowerCase())).toEqual([]);
   });
 });
 

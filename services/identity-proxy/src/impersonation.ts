@@ -28,17 +28,18 @@ function isReserved(name: string): boolean {
   return OWN.has(name) || OWN_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
+/** Whether a request asks to be carried out as somebody else (`kubectl --as`). */
+export function asksForImpersonation(head: RequestHead): boolean {
+  return head.headers.some(({ name }) => name.toLowerCase().startsWith("impersonate-"));
+}
+
 /**
- * Refuses a request that asks to be carried out as somebody else. It is refused and not only stripped: with `--as`
- * silently ignored the caller would act with more rights than were asked for.
- *
- * @throws FairleadError ACCESS_DENIED
+ * Such a request where it is not allowed is refused and not only stripped: with `--as` silently ignored the caller
+ * would act with more rights than were asked for.
  */
-export function refuseImpersonation(head: RequestHead): void {
-  const asked = head.headers.some(({ name }) => name.toLowerCase().startsWith("impersonate-"));
-  if (!asked) return;
+export function impersonationRefused(): FairleadError {
   const sentence = "impersonation (--as, --as-group, --as-uid) is not allowed through the tunnel; leave it out";
-  throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
+  return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
 }
 
 /**
@@ -48,16 +49,46 @@ export function refuseImpersonation(head: RequestHead): void {
  * @param token this process's own credential, if it is a bearer token
  * @returns node's raw form
  */
-export function impersonatingHeaders(head: RequestHead, subject: Subject, host: string, token?: string): string[] {
+export function impersonatingHeaders(head: RequestHead, who: Impersonated, host: string, token?: string): string[] {
+  const headers = callersHeaders(head, host);
+  if (token !== undefined) headers.push("Authorization", `Bearer ${token}`);
+  headers.push(...impersonationHeaders(who));
+  return headers;
+}
+
+/** The headers of a request that goes on with the caller's own credential, and impersonates nobody. */
+export function passingHeaders(head: RequestHead, host: string, token: string): string[] {
+  return [...callersHeaders(head, host), "Authorization", `Bearer ${token}`];
+}
+
+/** The caller's headers, less the reserved ones, with the apiserver's Host and our own Audit-ID. */
+function callersHeaders(head: RequestHead, host: string): string[] {
   const headers = ["Host", host, ...toRawHeaders(head.headers, isReserved)];
   const protocols = subprotocolsOf(head)?.protocols ?? [];
   if (protocols.length > 0) headers.push("Sec-WebSocket-Protocol", protocols.join(", "));
   headers.push("Audit-ID", exchangeIdText(head.exchangeId));
-  if (token !== undefined) headers.push("Authorization", `Bearer ${token}`);
-  headers.push("Impersonate-User", utf8(subject.user));
-  for (const group of subject.groups) headers.push("Impersonate-Group", utf8(group));
-  if (subject.uid !== undefined) headers.push("Impersonate-Uid", utf8(subject.uid));
   return headers;
+}
+
+/** As whom a request is carried out. */
+export type Impersonated = Pick<Subject, "user" | "groups" | "uid" | "extra">;
+
+/** The headers that impersonate: user, each group and each value of an extra on a line of its own. */
+export function impersonationHeaders({ user, groups, uid, extra = {} }: Impersonated): string[] {
+  const headers = ["Impersonate-User", utf8(user)];
+  for (const group of groups) headers.push("Impersonate-Group", utf8(group));
+  if (uid !== undefined) headers.push("Impersonate-Uid", utf8(uid));
+  for (const [key, values] of Object.entries(extra)) {
+    const name = `Impersonate-Extra-${headerKey(key)}`;
+    for (const value of values) headers.push(name, utf8(value));
+  }
+  return headers;
+}
+
+/** As client-go: what is no character of a header's name (RFC 9110, 5.6.2), and `%` itself, is percent-encoded. */
+function headerKey(key: string): string {
+  const encoded = (byte: string): string => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  return utf8(key).replace(/[^a-z0-9!#$&'*+.^_`|~-]/g, encoded);
 }
 
 /**

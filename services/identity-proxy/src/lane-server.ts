@@ -14,6 +14,7 @@ import {
   methodPath,
   receiveWindows,
 } from "@fairlead/protocol";
+import { type LaneWay, laneWayOf } from "./lane-way.ts";
 
 /** Where the identity proxy listens: for the agent alone. */
 export type ListenOptions =
@@ -38,8 +39,8 @@ export class LaneServer {
   #expiry: NodeJS.Timeout | undefined;
   readonly #listen: ListenOptions;
 
-  /** @param prepare decides where each request goes on, and refuses */
-  constructor(listen: ListenOptions, prepare: Prepare) {
+  /** @param prepareFor decides, for the way that a lane's requests come, where each goes on, and refuses */
+  constructor(listen: ListenOptions, prepareFor: (way: LaneWay) => Prepare) {
     this.#listen = listen;
     this.#server = makeServer(listen);
     this.#server.on("session", (session) => {
@@ -59,7 +60,7 @@ export class LaneServer {
       const lane = new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT);
       this.#lanes.set(
         lane,
-        serveLane(lane, prepare, () => this.#lanes.delete(lane)),
+        serveLane(lane, prepareFor(laneWayOf(headers)), () => this.#lanes.delete(lane)),
       );
     });
   }

@@ -84,13 +84,13 @@ describe("the identity proxy's account is accepted", () => {
     ],
   ])("%s", async (_what, mode, rules) => {
     grant(rules);
-    await expect(check()).resolves.toBe(mode);
+    await expect(check()).resolves.toMatchObject({ mode });
   });
 
   it("with a cap on paths", async () => {
     const paths = { verbs: ["impersonate-on:user-info:get"], nonResourceURLs: ["/api", "/metrics"] };
     grant([{ verbs: ["impersonate:user-info"], resources: ["users", "groups"] }], [...DISCOVERY, paths]);
-    await expect(check()).resolves.toBe("capped");
+    await expect(check()).resolves.toMatchObject({ mode: "capped" });
   });
 
   it("and is asked about as itself, once in each namespace", async () => {
@@ -103,6 +103,52 @@ describe("the identity proxy's account is accepted", () => {
     expect(valuesOf(seen, "authorization")).toEqual(["Bearer own-token-1f2e"]);
     expect(seen?.headers.filter(([name]) => /^impersonate-/i.test(name))).toEqual([]);
     expect(JSON.parse(seen?.body ?? "")).toMatchObject({ kind: "SelfSubjectRulesReview" });
+  });
+});
+
+describe("what the account may impersonate besides users and groups", () => {
+  const extras = (rule: object = {}) => ({
+    verbs: ["impersonate"],
+    resources: ["uids", "userextras/example.com/team"],
+    ...rule,
+  });
+
+  it("is what its rules name, and nothing else", async () => {
+    grant([IMPERSONATE, extras()]);
+    const { mayImpersonate } = await check();
+    expect(
+      ["uids", "userextras/example.com/team", "userextras/other.example/team", "serviceaccounts"].map(mayImpersonate),
+    ).toEqual([...[true, true, false, false]]);
+  });
+
+  it("is everything where its rules name all resources", async () => {
+    grant([IMPERSONATE, extras({ resources: ["*"] })]);
+    expect((await check()).mayImpersonate("userextras/example.com/team")).toBe(true);
+  });
+
+  it.each<[what: string, rule: object]>([
+    ["by the verb of another mode", { verbs: ["impersonate:user-info"] }],
+    ["for some values alone", { resourceNames: ["blue"] }],
+  ])("is not what they name %s", async (_what, rule) => {
+    grant([IMPERSONATE, extras(rule)]);
+    expect((await check()).mayImpersonate("userextras/example.com/team")).toBe(false);
+  });
+
+  it("is not what they name in one namespace alone, which counts for no impersonation", async () => {
+    fixture.answer = ({ body }, response) => {
+      const here = JSON.parse(body).spec?.namespace === "default" ? [extras()] : [];
+      const status = { resourceRules: [IMPERSONATE, ...here], nonResourceRules: DISCOVERY };
+      response.writeHead(201).end(JSON.stringify({ status }));
+    };
+    expect((await check()).mayImpersonate("uids")).toBe(false);
+  });
+
+  it("is tried with nobody's uid and extras: one that the apiserver refuses would keep everybody out", async () => {
+    grant([IMPERSONATE, extras()]);
+    await check();
+    const tried = fixture.seen.find(({ url }) => url === "/apis/authentication.k8s.io/v1/selfsubjectreviews");
+    expect(valuesOf(tried, "impersonate-uid")).toEqual(["fairlead:probe"]);
+    expect(valuesOf(tried, "impersonate-extra-example.com%2fteam")).toEqual(["fairlead:probe"]);
   });
 });
 

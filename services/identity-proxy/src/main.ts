@@ -3,10 +3,13 @@ import { openVerifier } from "@fairlead/authentication";
 import { Hop } from "@fairlead/protocol";
 import { addProcessOptions, runService, type ServiceCommandOptions, splitAddress } from "@fairlead/service";
 import { Command } from "commander";
+import { ActingAs } from "./acting-as.ts";
 import { Apiserver } from "./apiserver.ts";
 import { Callers } from "./callers.ts";
+import { checkUids, leftOut } from "./extras.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
+
 import { checkLeastPrivilege } from "./least-privilege.ts";
 
 interface Options extends ServiceCommandOptions {
@@ -17,6 +20,8 @@ interface Options extends ServiceCommandOptions {
   authentication: string;
   requireBoundTokens?: boolean;
   requireCap?: boolean;
+  allowAs?: boolean;
+  serviceAccountIssuer?: string;
   kubeconfig?: string;
   context?: string;
 }
@@ -36,6 +41,11 @@ const command = new Command("fairlead-identity-proxy")
     "--require-cap",
     "start only where the apiserver caps what everybody may do through here (fairlead rbac --cap)",
   )
+  .option("--allow-as", "let callers act as others (kubectl --as), as far as their own RBAC in the cluster goes")
+  .option(
+    "--service-account-issuer <issuer>",
+    "pass on tokens of the cluster's own service accounts unchanged (the apiserver's flag of this name says the issuer)",
+  )
   .option("--kubeconfig <file>", "how to reach the apiserver; without it, the pod's service account")
   .option("--context <name>", "context of the kubeconfig")
   .addHelpText(
@@ -46,16 +56,31 @@ const command = new Command("fairlead-identity-proxy")
 
 const NO_CAP =
   "--require-cap: the account may impersonate without a cap; give it the ClusterRole of `fairlead rbac --cap` and no other";
+const NOT_PASSED =
+  "--service-account-issuer: such tokens are neither capped nor bound to a key; leave out --require-cap and --require-bound-tokens";
+const LEFT_OUT =
+  "the account may not impersonate these extras, so they are left out; give it the ClusterRole of `fairlead rbac --authentication FILE`";
 
 const options = addProcessOptions(command).parse().opts<Options>();
 await runService("identity-proxy", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
   const verifier = await openVerifier(options.authentication, Hop.IDENTITY_PROXY, log);
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
-  const mode = await checkLeastPrivilege(apiserver);
+  const rights = await checkLeastPrivilege(apiserver);
+  const { mode } = rights;
   if (options.requireCap && mode !== "capped") throw new Error(NO_CAP);
+  if (options.serviceAccountIssuer !== undefined && (options.requireCap || options.requireBoundTokens)) {
+    throw new Error(NOT_PASSED);
+  }
+  checkUids(verifier.mapped, rights);
+  const withoutRight = leftOut(verifier.mapped, rights);
+  if (withoutRight.length > 0) log.warn({ extras: withoutRight }, LEFT_OUT);
   const server = new LaneServer(
     listenOptions(options),
-    identityProxy(new Callers(verifier, options.requireBoundTokens), apiserver, log),
+    identityProxy({
+      ...{ callers: new Callers(verifier, options.requireBoundTokens), apiserver, rights, log },
+      actingAs: options.allowAs ? new ActingAs(apiserver, rights) : undefined,
+      serviceAccountIssuer: options.serviceAccountIssuer,
+    }),
   );
   const address = await server.start();
   log.info({ address, impersonation: mode }, "serving");
@@ -66,6 +91,7 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
       ...server.counts,
       apiserver_sockets: apiserver.sockets,
       capped: mode === "capped" ? 1 : 0,
+      left_out_extras: leftOut(verifier.mapped, rights).length,
       outdated_authentication_configurations: verifier.isOutdated ? 1 : 0,
     }),
     stop: (graceMs) => server.stop(graceMs),

@@ -39,7 +39,7 @@ const LINE = {
 
 describe("the record of a request", () => {
   it("says who did what, and what came of it, under the id of the cluster's audit log", () => {
-    const lines = recorded((record) => record.answered(head, jane, performance.now() - 1_500, 101));
+    const lines = recorded((record) => record.of(head, jane, performance.now() - 1_500, "jane")(101));
     const ms = expect.any(Number);
     expect(lines).toEqual([[{ ...LINE, user: "jane", groups: 2, status: 101, ms }, "request"]]);
     expect(Object(lines[0]?.[0]).ms).toBeGreaterThanOrEqual(1_499);
@@ -56,15 +56,20 @@ describe("the record of a request", () => {
     expect(lines).toEqual([[{ ...LINE, ...why }, "request refused"]]);
   });
 
+  it("says whose token it was, where the request was carried out as another", () => {
+    const [line] = recorded((record) => record.of(head, jane, 0, "admin")(200));
+    expect(line?.[0]).toMatchObject({ user: "jane", originalUser: "admin" });
+  });
+
   it("has no upgrade where there is none", () => {
     const plain = create(RequestHeadSchema, { ...head, upgrade: "" });
-    const [line] = recorded((record) => record.answered(plain, jane, 0, 200));
+    const [line] = recorded((record) => record.of(plain, jane, 0, "jane")(200));
     expect(line?.[0]).not.toHaveProperty("upgrade");
   });
 
   it("has nothing of the query and of the headers, where secrets are", () => {
     const lines = recorded((record) => {
-      record.answered(head, jane, 0, 200);
+      record.of(head, jane, 0, "jane")(200);
       record.refused(head, new Error("a fault"));
     });
     expect(JSON.stringify(lines)).not.toContain(CANARY);

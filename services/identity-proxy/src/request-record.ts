@@ -1,6 +1,6 @@
-import type { Subject } from "@fairlead/authentication";
 import { errorCodeName, exchangeIdText, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { Impersonated } from "./impersonation.ts";
 
 /**
  * This process's own record: a line for each request, under the id that the cluster's audit log has it by (`auditID`).
@@ -13,10 +13,20 @@ export class RequestRecord {
     this.#log = log;
   }
 
-  /** The apiserver has answered; of a watch and an upgrade it is the beginning. @param startedAt by performance.now() */
-  answered(head: RequestHead, subject: Subject, startedAt: number, status: number): void {
-    const ms = Math.round(performance.now() - startedAt);
-    this.#log.info({ ...lineOf(head), user: subject.user, groups: subject.groups.length, status, ms }, "request");
+  /**
+   * What hears of the apiserver's answer; of a watch and an upgrade it is the beginning.
+   *
+   * @param who as whom the request is carried out
+   * @param startedAt by performance.now()
+   * @param caller the user whose token it was
+   */
+  of(head: RequestHead, who: Impersonated, startedAt: number, caller: string): (status: number) => void {
+    return (status) => {
+      const ms = Math.round(performance.now() - startedAt);
+      const original = caller === who.user ? {} : { originalUser: caller };
+      const line = { ...lineOf(head), user: who.user, ...original, groups: who.groups.length, status, ms };
+      this.#log.info(line, "request");
+    };
   }
 
   /** It was refused here, and the apiserver has seen nothing of it. */

@@ -16,6 +16,7 @@ import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
 import { faultOf, headerLines, Requester } from "./requester-fixture.ts";
+import { rightsTo } from "./rights-fixture.ts";
 
 /** How late an exchange may end, in milliseconds, as it is documented. */
 const PROMISED_MS = 5_000;
@@ -45,7 +46,7 @@ beforeEach(async () => {
   const verifier = new TokenVerifier([issuer.configuration()], Hop.IDENTITY_PROXY);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy(new Callers(verifier), apiserver, log),
+    identityProxy({ callers: new Callers(verifier), apiserver, rights: rightsTo("*"), log }),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

@@ -1,4 +1,6 @@
-import { capRules, impersonationRules, type PolicyRule } from "@fairlead/authorization";
+import { readFile } from "node:fs/promises";
+import { mappedDetails, parseAuthenticationConfiguration } from "@fairlead/authentication";
+import { capRules, type ImpersonationNeeds, impersonationRules, type PolicyRule } from "@fairlead/authorization";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import { stringify } from "yaml";
@@ -7,7 +9,8 @@ import { collect, type RelayOptions } from "./global-options.ts";
 
 interface RbacOptions extends RelayOptions {
   cap: string[];
-  uids?: boolean;
+  authentication?: string;
+  allowAs?: boolean;
   name: string;
   namespace: string;
   serviceAccount: string;
@@ -18,14 +21,15 @@ export function rbacCommand(): Command {
   return new Command("rbac")
     .description("print the RBAC that an identity proxy needs in its cluster, and no more")
     .option("--cap <verbs:resources>", "limit everybody to this, cluster-admins too; may be repeated", collect, [])
-    .option("--uids", "the authentication configuration maps uids")
+    .option("--authentication <file>", "the identity proxy's: uids and extras that it maps are rights of their own")
+    .option("--allow-as", "the identity proxy runs with --allow-as")
     .option("--name <name>", "of the ClusterRole and its binding", "fairlead-identity-proxy")
     .option("--namespace <name>", "of the service account", "fairlead")
     .option("--service-account <name>", "the identity proxy's", "identity-proxy")
     .addHelpText("after", EXAMPLES)
-    .action((_own: unknown, command: Command) => {
+    .action(async (_own: unknown, command: Command) => {
       const options = command.optsWithGlobals<RbacOptions>();
-      const objects = objectsFor(options);
+      const objects = objectsFor(options, await mappedBy(options.authentication));
       if (options.output === "json") printJson({ apiVersion: "v1", kind: "List", items: objects });
       else
         print(
@@ -42,11 +46,24 @@ A cap is enforced by the apiserver itself and needs Kubernetes 1.36. Discovery i
 
 Examples:
   fairlead rbac | kubectl apply -f -                    # people may do what their own RBAC lets them
+  fairlead rbac --authentication auth.yaml --allow-as
   fairlead rbac --cap get,list,watch:pods,pods/log,deployments.apps --cap create:pods/exec
   fairlead rbac --cap 'list,watch:*' --cap get:pods,pods/log,services,nodes --output json`;
 
-function objectsFor({ cap, uids = false, name, namespace, serviceAccount }: RbacOptions): object[] {
-  const rules = impersonationRules(uids, cap.length === 0 ? undefined : cap.flatMap(parsedCap));
+async function mappedBy(file: string | undefined): Promise<ImpersonationNeeds> {
+  if (file === undefined) return {};
+  try {
+    return mappedDetails(parseAuthenticationConfiguration(await readFile(file, "utf8")));
+  } catch (cause) {
+    const sentence = `--authentication: ${file}: ${cause instanceof Error ? cause.message : cause}`;
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+  }
+}
+
+function objectsFor(options: RbacOptions, mapped: ImpersonationNeeds): object[] {
+  const { cap, allowAs = false, name, namespace, serviceAccount } = options;
+  const limits = cap.length === 0 ? undefined : cap.flatMap(parsedCap);
+  const rules = impersonationRules({ ...mapped, actingAs: allowAs }, limits);
   const apiVersion = "rbac.authorization.k8s.io/v1";
   return [
     { apiVersion, kind: "ClusterRole", metadata: { name }, rules },
