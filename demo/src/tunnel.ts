@@ -28,6 +28,8 @@ export interface TunnelOptions {
   impersonatorKubeconfig: string;
   /** Issuers that count besides the embedded one, in the form of AuthenticationConfiguration's `jwt`. */
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
+  /** How the identity proxy maps groups, in the form of AuthenticationConfiguration; by the claim `groups` otherwise. */
+  groupsMapping?: object;
   /** The relay's limits, by name, where they are not the defaults (docs/reference/relay-config.md). */
   limits?: Readonly<Record<string, number>>;
   /**
@@ -215,7 +217,10 @@ export class Tunnel {
     };
     const { relay = [], identityProxy = [] } = this.#options.moreIssuers ?? {};
     await this.#writeAuthentication("relay-authentication.yaml", [embedded, ...relay]);
-    await this.#writeAuthentication("identity-proxy-authentication.yaml", [embedded, ...identityProxy]);
+    const { groups } = embedded.claimMappings;
+    const mappings = { ...embedded.claimMappings, groups: this.#options.groupsMapping ?? groups };
+    const inCluster = [{ ...embedded, claimMappings: mappings }, ...identityProxy];
+    await this.#writeAuthentication("identity-proxy-authentication.yaml", inCluster);
     for (const [name, text] of Object.entries(files)) await writeFile(this.file(name), text, { mode: 0o600 });
     for (const one of people) await writeFile(this.tokenFile(one), await this.issuer.tokenFor(one), { mode: 0o600 });
     await this.#writeRelayConfig("127.0.0.1:0");

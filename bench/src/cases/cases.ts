@@ -7,6 +7,7 @@ import { getsUnderBulk } from "./gets-under-bulk.ts";
 import { kubectlGet } from "./kubectl-get.ts";
 import { longLists } from "./long-lists.ts";
 import { manyExecs } from "./many-execs.ts";
+import { manyGroups } from "./many-groups.ts";
 import { shortConnections } from "./short-connections.ts";
 import { slowPeers } from "./slow-peers.ts";
 import { smallGet } from "./small-get.ts";
@@ -25,6 +26,7 @@ export const cases: readonly Case[] = [
   execEcho,
   shortConnections,
   manyExecs,
+  manyGroups,
   slowPeers,
   longLists,
   watches,
