@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { impersonationRules } from "@fairlead/authorization";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { AccessLevel, ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
@@ -121,6 +122,36 @@ const toRelay = () => [
   "--token-file",
   join(folder, "token"),
 ];
+
+describe("rbac", () => {
+  const AUTHENTICATION = `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+  - issuer: { url: "https://issuer.example.com", audiences: [fairlead] }
+    claimMappings:
+      username: { claim: sub, prefix: "" }
+      uid: { claim: sub }
+      extra: [{ key: example.com/team, valueExpression: claims.team }]
+`;
+
+  it("has a right for the uid and each extra that an authentication configuration maps", async () => {
+    const file = join(folder, "auth.yaml");
+    await writeFile(file, AUTHENTICATION);
+    const { code, out } = await run(["rbac", "--authentication", file, "--allow-as", "--output", "json"]);
+    expect(code).toBe(0);
+    const [role, binding] = JSON.parse(out).items;
+    expect(role.rules).toEqual(impersonationRules({ uids: true, extraKeys: ["example.com/team"], actingAs: true }));
+    expect(binding.roleRef.name).toBe(role.metadata.name);
+  });
+
+  it("says what is wrong with the file", async () => {
+    const file = join(folder, "bad-auth.yaml");
+    await writeFile(file, AUTHENTICATION.replace("https://", "http://"));
+    const { code, out, told } = await run(["rbac", "--authentication", file]);
+    expect([code === 0, out]).toEqual([false, ""]);
+    expect(told).toMatch(/--authentication: .*bad-auth.yaml: jwt\[0\]\.issuer\.url: an https:\/\/ URL is due/);
+  });
+});
 
 describe("--help", () => {
   const commands = [
