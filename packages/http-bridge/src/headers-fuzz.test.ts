@@ -32,7 +32,13 @@ const values = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 5 }) },
   { weight: 1, arbitrary: fc.constantFrom("a\r\nX-Two: b", "a\nb", "a\rb", "a\0b", "\u00a0") },
 );
-const lists = fc.array(fc.tuple(names, values), { maxLength: 6 });
+/** A `Connection` that names headers which are likely to be beside it. */
+const connection = fc.tuple(
+  fc.mixedCase(fc.constant("Connection")),
+  fc.array(fc.mixedCase(fc.constantFrom(...OTHERS)), { maxLength: 3 }).map((list) => list.join(" ,")),
+);
+const line = fc.oneof({ weight: 5, arbitrary: fc.tuple(names, values) }, { weight: 1, arbitrary: connection });
+const lists = fc.array(line, { maxLength: 6 });
 
 /** What a header list gives, or undefined if it is refused as it must be. */
 function taken<T>(call: () => T): T | undefined {
