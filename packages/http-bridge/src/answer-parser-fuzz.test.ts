@@ -59,9 +59,11 @@ describe("answers that were changed at random", () => {
     const property = fc.asyncProperty(answers, async ({ method, bytes }) => {
       const parsed = parse(method, bytes, "whole", true);
       if (parsed.fault !== undefined || parsed.head?.status === 101) return;
+      // node takes a blank off the end of a value and no tab (RFC 9110, 5.6.3), and so no longer sees what is chunked.
+      if (/^transfer-encoding:.*\t\r$/im.test(bytes)) return;
       const node = await parseByNode(method, bytes);
-      // node reads extensions and a 1xx's length, which mean nothing, and refuses what is none.
-      if (/chunk size|chunk extensions|Content-Length|Transfer-Encoding/.test(node.fault ?? "")) return;
+      // node reads extensions, and a 1xx's length and close, which mean nothing, and refuses what is none.
+      if (/chunk size|chunk extensions|Content-Length|Transfer-Encoding|Data after/.test(node.fault ?? "")) return;
       expect({ ...node, keepAlive: undefined }).toEqual({ ...parsed, keepAlive: undefined });
       compared++;
     });
