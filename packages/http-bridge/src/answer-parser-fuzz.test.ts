@@ -1,9 +1,9 @@
+import { fc, fuzz, mutatedText } from "@fairlead/fuzzing";
 import { describe, expect, it } from "@jest/globals";
-import { type Cuts, type Parsed, parse, parseByNode } from "./answer-fixture.ts";
-import { GOOD, type Good } from "./good-answers-fixture.ts";
-import { seeded } from "./wire-fixture.ts";
+import { type Parsed, parse, parseByNode } from "./answer-fixture.ts";
+import { GOOD } from "./good-answers-fixture.ts";
 
-describe("ten thousand answers that were changed at random", () => {
+describe("answers that were changed at random", () => {
   const PIECES = [
     "\r\n",
     "\r",
@@ -31,55 +31,44 @@ describe("ten thousand answers that were changed at random", () => {
     "1;x\r\n",
   ];
 
-  function mutated(random: (end: number) => number): { method: string; bytes: string } {
-    const { method = "GET", bytes: original } = GOOD[random(GOOD.length)] as Good;
-    let bytes = original;
-    for (let changes = 1 + random(3); changes > 0; changes--) {
-      const at = random(bytes.length + 1);
-      const to = Math.min(bytes.length, at + random(6));
-      const change = random(5);
-      const piece = PIECES[random(PIECES.length)] ?? "";
-      if (change === 0) bytes = bytes.slice(0, at) + piece + bytes.slice(at);
-      else if (change === 1) bytes = bytes.slice(0, at) + bytes.slice(to);
-      else if (change === 2) bytes = bytes.slice(0, at) + String.fromCharCode(random(256)) + bytes.slice(at + 1);
-      else if (change === 3) bytes = bytes.slice(0, to) + bytes.slice(at);
-      else bytes = bytes.slice(0, at) + piece + bytes.slice(to);
-    }
-    return { method: random(12) === 0 ? "HEAD" : method, bytes };
-  }
+  const answers = fc.constantFrom(...GOOD).chain(({ method = "GET", bytes }) =>
+    fc.record({
+      method: fc.oneof({ weight: 11, arbitrary: fc.constant(method) }, { weight: 1, arbitrary: fc.constant("HEAD") }),
+      bytes: mutatedText(fc.constant(bytes), PIECES),
+    }),
+  );
+  const lengths = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 });
 
-  it("are read the same however they are cut, end at most once, and hold no byte that was not announced", () => {
-    const random = seeded(9112);
+  it("are read the same however they are cut, end at most once, and hold no byte that was not announced", async () => {
     const seen = { over: 0, refused: 0, open: 0 };
-    for (let i = 0; i < 10_000; i++) {
-      const { method, bytes } = mutated(random);
-      const closed = random(2) === 0;
+    const property = fc.property(answers, fc.boolean(), lengths, ({ method, bytes }, closed, cuts) => {
       const whole = parse(method, bytes, "whole", closed);
-      for (const cuts of ["each byte", [1 + random(9), 1 + random(40)]] as Cuts[]) {
-        expect([bytes, parse(method, bytes, cuts, closed)]).toEqual([bytes, whole]);
-      }
+      expect(parse(method, bytes, "each byte", closed)).toEqual(whole);
+      expect(parse(method, bytes, cuts, closed)).toEqual(whole);
+      expect(isWithinLength(whole)).toBe(true);
       if (whole.fault !== undefined) seen.refused++;
       else if (whole.trailers) seen.over++;
       else seen.open++;
-      expect([bytes, isWithinLength(whole)]).toEqual([bytes, true]);
-    }
-    expect(Math.min(seen.over, seen.refused, seen.open)).toBeGreaterThan(500);
+    });
+    await fuzz(3_000, property);
+    expect(Math.min(seen.over, seen.refused, seen.open)).toBeGreaterThan(150);
   });
 
   it("and are not refused are what node's own client reads", async () => {
-    const random = seeded(9110);
     let compared = 0;
-    for (let i = 0; i < 10_000; i++) {
-      const { method, bytes } = mutated(random);
+    const property = fc.asyncProperty(answers, async ({ method, bytes }) => {
       const parsed = parse(method, bytes, "whole", true);
-      if (parsed.fault !== undefined || parsed.head?.status === 101) continue;
+      if (parsed.fault !== undefined || parsed.head?.status === 101) return;
+      // node takes a blank off the end of a value and no tab (RFC 9110, 5.6.3), and so no longer sees what is chunked.
+      if (/^transfer-encoding:.*\t\r$/im.test(bytes)) return;
       const node = await parseByNode(method, bytes);
-      // node reads extensions and a 1xx's length, which mean nothing, and refuses what is none.
-      if (/chunk size|chunk extensions|Content-Length|Transfer-Encoding/.test(node.fault ?? "")) continue;
-      expect([bytes, { ...node, keepAlive: undefined }]).toEqual([bytes, { ...parsed, keepAlive: undefined }]);
+      // node reads extensions, and a 1xx's length and close, which mean nothing, and refuses what is none.
+      if (/chunk size|chunk extensions|Content-Length|Transfer-Encoding|Data after/.test(node.fault ?? "")) return;
+      expect({ ...node, keepAlive: undefined }).toEqual({ ...parsed, keepAlive: undefined });
       compared++;
-    }
-    expect(compared).toBeGreaterThan(1_000);
+    });
+    await fuzz(1_500, property);
+    expect(compared).toBeGreaterThan(150);
   });
 });
 

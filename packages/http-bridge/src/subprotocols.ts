@@ -1,3 +1,5 @@
+import { checkLines } from "./headers.ts";
+
 /** Prefix of the bearer token among WebSocket subprotocols (kubernetes/apiserver, websocket/protocol.go). */
 const BEARER_PROTOCOL = "base64url.bearer.authorization.k8s.io.";
 
@@ -9,8 +11,14 @@ export interface Subprotocols {
   tokens: string[];
 }
 
-/** Tells protocols from bearer tokens. @param lines the header's values; the tokens may sit in any of them */
+/**
+ * Tells protocols from bearer tokens.
+ *
+ * @param lines the header's values; the tokens may sit in any of them
+ * @throws FairleadError PROTOCOL_VIOLATION if a value is not one line: what is read here is written into a header again
+ */
 export function readSubprotocols(lines: readonly string[]): Subprotocols {
+  checkLines(lines.flatMap((line) => ["Sec-WebSocket-Protocol", line]));
   const all = lines
     .flatMap((line) => line.split(","))
     .map((protocol) => protocol.trim())

@@ -1,11 +1,13 @@
-import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "@jest/globals";
 import { encodeRequestFrame, encodeResponseFrame } from "./encode-frame.ts";
+import type { Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import {
   type RequestFrame,
   RequestFrameSchema,
   type ResponseFrame,
   ResponseFrameSchema,
+  ResponseHeadSchema,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { withGrpcPrefix } from "./grpc-framing.ts";
 import { SeededRandom } from "./lane-fixture.ts";
@@ -73,6 +75,14 @@ describe("a frame written by hand", () => {
       };
       const message = create(RequestFrameSchema, { frame });
       expect(Buffer.compare(encodeRequestFrame(message.frame), toBinary(RequestFrameSchema, message))).toBe(0);
+    }
+  });
+
+  it("may name a hop that nobody knows, as a peer's timings may", () => {
+    for (const hop of [-1, -(2 ** 31), 99, 2 ** 31 - 1] as Hop[]) {
+      const head = create(ResponseHeadSchema, { status: 200, timings: [{ hop, durationUs: 7 }] });
+      const written = encodeResponseFrame({ case: "head", value: head });
+      expect(fromBinary(ResponseFrameSchema, written).frame.value).toEqual(head);
     }
   });
 

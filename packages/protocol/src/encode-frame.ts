@@ -112,7 +112,7 @@ function writeResponseHead(to: MessageWriter, head: ResponseHead): void {
     const timing = head.timings[i] as HopTiming;
     to.message(6, () => {
       to.uint(2, timing.durationUs);
-      to.uint(1, timing.hop);
+      to.uint(1, timing.hop >>> 0); // a peer's may be one that is not known, below zero too: 32 bits are read as such
     });
   }
   to.string(5, head.upgrade);

@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { fc, fuzz, mutated } from "@fairlead/fuzzing";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { FairleadError } from "./errors.ts";
 import { Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
@@ -7,57 +8,65 @@ import { RequestFrameSchema, ResponseFrameSchema } from "./gen/fairlead/tunnel/v
 import { GrpcClientStream } from "./grpc-client-stream.ts";
 import { withGrpcPrefix } from "./grpc-framing.ts";
 import { decodeRequest, decodeResponse, Lane } from "./lane.ts";
-import { CallFixture, LaneRecord, Mailbox, requestMessage, responseMessage, SeededRandom } from "./lane-fixture.ts";
+import { CallFixture, LaneRecord, Mailbox, requestMessage, responseMessage } from "./lane-fixture.ts";
 
-/** How many mutated lanes there are of each direction, and how many of them at once. */
-const LANES = 1_000;
+/** How often there are up to so many lanes at once. */
+const ROUNDS = 20;
 const AT_ONCE = 50;
 
-let calls: CallFixture;
+/** What a peer sends on a lane, and how it ends. */
+interface Peer {
+  pieces: Buffer[];
+  isReset: boolean;
+  grpcStatus: number;
+}
+
+/** What a lane of ours does at each frame of a request: answers it, or waits until its end is there. */
+type Answer = "wait" | "whole" | "error" | "in pieces";
+
 const thrown: unknown[] = [];
 const onThrown = (error: unknown): number => thrown.push(error);
-beforeAll(async () => {
-  calls = await CallFixture.start();
+beforeAll(() => {
   process.on("uncaughtException", onThrown);
   process.on("unhandledRejection", onThrown);
 });
-afterAll(async () => {
+afterAll(() => {
   process.off("uncaughtException", onThrown);
   process.off("unhandledRejection", onThrown);
-  await calls.close();
 });
 
-describe("a thousand lanes whose peer sends mutated frames", () => {
+describe("lanes whose peer sends mutated frames", () => {
   it("end once each as a server's lane, and the lane beside them lives on", async () => {
-    const bystander = await healthyLane();
-    await inBatches(async (random) => {
+    const serve = async (calls: CallFixture, [peer, answers]: [Peer, Answer[]]): Promise<void> => {
       const { client, server } = await calls.openRaw();
       const lane = new Lane(server, "server", Hop.AGENT);
       const closes = new Mailbox<FairleadError | undefined>();
+      const left = [...answers];
       lane.start({
         frame: (field, message) => {
           decodeRequest(message);
-          answer(lane, field, random);
+          answer(lane, field, left);
         },
         drained: () => {},
         idle: () => {},
         closed: (error) => closes.put(error),
       });
       lane.sendReady();
-      for (const piece of cut(mutatedBytes(requestSequence(random), random), random)) client.write(piece);
-      if (random.below(4) > 0) client.end();
-      else client.close(constants.NGHTTP2_CANCEL);
+      for (const piece of peer.pieces) client.write(piece);
+      if (peer.isReset) client.close(constants.NGHTTP2_CANCEL);
+      else client.end();
       await closes.take();
       expect(closes.size).toBe(0);
       client.close();
+    };
+    const answers = fc.array(fc.constantFrom<Answer[]>("wait", "wait", "whole", "error", "in pieces"), {
+      maxLength: 8,
     });
-    await bystander();
-    expect(thrown).toEqual([]);
+    await fuzz(ROUNDS, besideAHealthyLane(fc.tuple(peers(requests), answers), serve));
   });
 
   it("end once each as a requester's lane, and the lane beside them lives on", async () => {
-    const bystander = await healthyLane();
-    await inBatches(async (random) => {
+    const request = async (calls: CallFixture, [peer, asked]: [Peer, "head" | "whole"]): Promise<void> => {
       const lane = new Lane(
         new GrpcClientStream(calls.client, "/fairlead.test/Call", { peerHop: Hop.RELAY }),
         "requester",
@@ -71,30 +80,47 @@ describe("a thousand lanes whose peer sends mutated frames", () => {
         idle: () => lane.sendMessage(requestMessage("whole")),
         closed: (error) => closes.put(error),
       });
-      lane.sendMessage(requestMessage(random.pick(["head", "whole"])));
-      respondWith(stream, cut(mutatedBytes(responseSequence(random), random), random), random);
+      lane.sendMessage(requestMessage(asked));
+      respondWith(stream, peer);
       await closes.take();
       expect(closes.size).toBe(0);
-    });
-    await bystander();
-    expect(thrown).toEqual([]);
+    };
+    const asked = fc.constantFrom("head" as const, "whole" as const);
+    await fuzz(ROUNDS, besideAHealthyLane(fc.tuple(peers(responses), asked), request));
   });
 });
 
-/** Runs a case for each seed. Opening a call is told apart by its order, so cases of one batch open one by one. */
-async function inBatches(run: (random: SeededRandom) => Promise<void>): Promise<void> {
-  for (let seed = 0; seed < LANES; seed += AT_ONCE) {
-    const cases: Promise<void>[] = [];
-    for (let i = 0; i < AT_ONCE; i++) {
-      cases.push(run(new SeededRandom(seed + i)));
-      await new Promise((resolve) => setImmediate(resolve));
+/**
+ * Several lanes at once, and one whose peer does well on the same connections. They are new in each round: a server ends
+ * a connection with more than 1,000 resets and 33 more a second (nghttp2, rapid reset).
+ */
+function besideAHealthyLane<Plan>(plan: fc.Arbitrary<Plan>, run: (calls: CallFixture, plan: Plan) => Promise<void>) {
+  const plans = fc.array(plan, { minLength: 1, maxLength: AT_ONCE, size: "max" });
+  return fc.asyncProperty(plans, async (all) => {
+    const calls = await CallFixture.start();
+    try {
+      const bystander = await healthyLane(calls);
+      await atOnce(all, (each) => run(calls, each));
+      await bystander();
+      expect(thrown).toEqual([]);
+    } finally {
+      await calls.close();
     }
-    await Promise.all(cases);
+  });
+}
+
+/** Runs a case for each plan. Opening a call is told apart by its order, so the cases open one by one. */
+async function atOnce<Plan>(plans: readonly Plan[], run: (plan: Plan) => Promise<void>): Promise<void> {
+  const cases: Promise<void>[] = [];
+  for (const plan of plans) {
+    cases.push(run(plan));
+    await new Promise((resolve) => setImmediate(resolve));
   }
+  await Promise.all(cases);
 }
 
 /** A lane of the same connections; the returned function carries an exchange over it. */
-async function healthyLane(): Promise<() => Promise<void>> {
+async function healthyLane(calls: CallFixture): Promise<() => Promise<void>> {
   const { client, server: call } = await calls.open();
   const [asked, served] = [new LaneRecord(), new LaneRecord()];
   const [requester, server] = [new Lane(client, "requester", Hop.RELAY), new Lane(call, "server", Hop.AGENT)];
@@ -110,89 +136,75 @@ async function healthyLane(): Promise<() => Promise<void>> {
 }
 
 /** Answers as a well-behaved server does, now or at the request's end. */
-function answer(lane: Lane, field: number, random: SeededRandom): void {
+function answer(lane: Lane, field: number, left: Answer[]): void {
   const { whole, end } = RequestFrameSchema.field;
   const ended = field === whole.number || field === end.number;
   if (lane.answered && lane.inExchange) return;
-  if (!ended && random.below(3) > 0) return;
-  if (random.below(2) === 0) return void lane.sendMessage(responseMessage(random.pick(["whole", "error"])));
+  const how = left.shift() ?? "wait";
+  if (how === "wait" && !ended) return;
+  if (how === "whole" || how === "error") return void lane.sendMessage(responseMessage(how));
   for (const name of ["head", "data", "end"] as const) lane.sendMessage(responseMessage(name));
 }
 
-function requestSequence(random: SeededRandom): Uint8Array[] {
-  return Array.from({ length: 1 + random.below(3) }).flatMap(() => {
-    if (random.below(2) === 0) return [requestMessage("whole")];
-    const data = { case: "data" as const, value: { data: random.bytes(random.below(40)) } };
-    const pieces = Array.from({ length: random.below(3) }, () =>
-      toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame: data })),
-    );
-    return [requestMessage("head"), ...pieces, requestMessage("end")];
-  });
+const someBytes = fc.array(fc.nat({ max: 255 }), { maxLength: 30 });
+
+const requests: fc.Arbitrary<Uint8Array[]> = exchanges(
+  fc.constant([requestMessage("whole")]),
+  bodyOf((data) => toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame: data }))).map((body) => [
+    requestMessage("head"),
+    ...body,
+    requestMessage("end"),
+  ]),
+);
+
+const responses: fc.Arbitrary<Uint8Array[]> = exchanges(
+  fc.constant([responseMessage("informational"), responseMessage("whole")]),
+  fc
+    .tuple(
+      bodyOf((data) => toBinary(ResponseFrameSchema, create(ResponseFrameSchema, { frame: data }))),
+      fc.constantFrom(responseMessage("end"), responseMessage("error")),
+    )
+    .map(([body, end]) => [responseMessage("head"), ...body, end]),
+).map((frames) => [responseMessage("ready"), ...frames]);
+
+function exchanges(...kinds: fc.Arbitrary<Uint8Array[]>[]): fc.Arbitrary<Uint8Array[]> {
+  return fc.array(fc.oneof(...kinds), { minLength: 1, maxLength: 3 }).map((all) => all.flat());
 }
 
-function responseSequence(random: SeededRandom): Uint8Array[] {
-  const exchanges = Array.from({ length: 1 + random.below(3) }).flatMap(() => {
-    if (random.below(2) === 0) return [responseMessage("informational"), responseMessage("whole")];
-    const data = { case: "data" as const, value: { data: random.bytes(random.below(40)) } };
-    const piece = toBinary(ResponseFrameSchema, create(ResponseFrameSchema, { frame: data }));
-    return [responseMessage("head"), piece, responseMessage(random.pick(["end", "error"]))];
-  });
-  return [responseMessage("ready"), ...exchanges];
+function bodyOf(
+  write: (frame: { case: "data"; value: { data: Uint8Array } }) => Uint8Array,
+): fc.Arbitrary<Uint8Array[]> {
+  const frame = fc.uint8Array({ maxLength: 40 }).map((data) => write({ case: "data", value: { data } }));
+  return fc.array(frame, { maxLength: 2 });
 }
 
-/** Mutates the order of the frames, the bytes of frames, or the bytes of gRPC's framing. */
-function mutatedBytes(frames: Uint8Array[], random: SeededRandom): Buffer {
-  const mutated = [...frames];
-  const at = (): number => random.below(Math.max(1, mutated.length));
-  for (let n = 1 + random.below(3); n > 0; n--) {
-    const frame = Buffer.from(mutated[at()] ?? []);
-    switch (random.below(8)) {
-      case 0:
-        mutated.splice(at(), 1);
-        break;
-      case 1:
-        mutated.splice(at(), 0, frame);
-        break;
-      case 2:
-        mutated.splice(at(), 0, random.bytes(random.below(30)));
-        break;
-      case 3:
-        mutated.splice(at(), 1, frame.subarray(0, random.below(frame.length + 1)));
-        break;
-      case 4:
-        mutated.splice(at(), 1, Buffer.concat([frame, frame]));
-        break;
-      case 5:
-        mutated.splice(at(), 1, flipped(frame, random));
-        break;
-      default:
-        return flipped(Buffer.concat(mutated.map(withGrpcPrefix)), random);
-    }
-  }
-  return Buffer.concat(mutated.map(withGrpcPrefix));
+/** A peer that mutates the order of its frames, the bytes of frames, or the bytes of gRPC's framing. */
+function peers(frames: fc.Arbitrary<Uint8Array[]>): fc.Arbitrary<Peer> {
+  const oneFrame = frames.map((all) => [...(all.at(-1) ?? [])]);
+  const odd = fc.oneof(someBytes, mutated(oneFrame, someBytes)).map((bytes) => [Uint8Array.from(bytes)]);
+  const reordered = mutated(frames, fc.oneof(odd, frames));
+  const framed = (all: readonly Uint8Array[]): number[] => [...Buffer.concat(all.map(withGrpcPrefix))];
+  const sent = fc.oneof(reordered.map(framed), mutated(frames.map(framed), someBytes));
+  return fc
+    .record({ sent, cutAt: fc.nat(), isReset: fc.boolean(), grpcStatus: fc.nat({ max: 20 }) })
+    .map(({ sent: bytes, cutAt, ...end }) => ({ pieces: cut(Buffer.from(bytes), cutAt), ...end }));
 }
 
-function flipped(bytes: Buffer, random: SeededRandom): Buffer {
-  const copy = Buffer.from(bytes);
-  for (let n = 1 + random.below(3); n > 0 && copy.length > 0; n--) copy[random.below(copy.length)] = random.below(256);
-  return copy;
-}
-
-function cut(bytes: Buffer, random: SeededRandom): Buffer[] {
-  const at = random.below(bytes.length + 1);
-  return random.below(2) === 0 ? [bytes] : [bytes.subarray(0, at), bytes.subarray(at)];
+function cut(bytes: Buffer, cutAt: number): Buffer[] {
+  const at = cutAt % (bytes.length + 1);
+  return [bytes.subarray(0, at), bytes.subarray(at)];
 }
 
 /**
  * Sends bytes as a gRPC server's answer, and ends it by a status or by a reset. (An end with neither, grpc-js 1.14 does
  * not tell of until its own side ends.)
  */
-function respondWith(stream: ServerHttp2Stream, pieces: Buffer[], random: SeededRandom): void {
+function respondWith(stream: ServerHttp2Stream, { pieces, isReset, grpcStatus }: Peer): void {
   stream.on("error", () => {});
   stream.resume();
   stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
-  stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(random.below(20)) }));
+  stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(grpcStatus) }));
   for (const piece of pieces) stream.write(piece);
-  if (random.below(3) > 0) stream.end();
-  else stream.close(random.pick([constants.NGHTTP2_INTERNAL_ERROR, constants.NGHTTP2_CANCEL]));
+  if (isReset) stream.close(grpcStatus % 2 === 0 ? constants.NGHTTP2_INTERNAL_ERROR : constants.NGHTTP2_CANCEL);
+  else stream.end();
 }

@@ -1,12 +1,7 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "@jest/globals";
-import {
-  RequestFrameSchema,
-  type RequestHead,
-  RequestHeadSchema,
-  ResponseFrameSchema,
-} from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
-import { requestMessage, responseMessage, SeededRandom } from "./lane-fixture.ts";
+import { RequestFrameSchema, ResponseFrameSchema } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
+import { requestMessage, responseMessage } from "./lane-fixture.ts";
 import { peekFrame, requestWantsTimings } from "./peek-frame.ts";
 
 const REQUEST_CASES = ["head", "data", "end", "whole"] as const;
@@ -57,10 +52,9 @@ describe("a frame's field number, read without decoding", () => {
   });
 
   it("is 0 for every frame that was cut or made longer", () => {
-    const whole = toBinary(
-      RequestFrameSchema,
-      create(RequestFrameSchema, { frame: wholeOf(randomHead(new SeededRandom(1))) }),
-    );
+    const head = { target: "/api/v1/pods", headers: [{ name: "Accept", value: Buffer.alloc(300, "a") }] };
+    const frame = { case: "whole" as const, value: { head, body: Buffer.from("body") } };
+    const whole = toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame }));
     for (let length = 0; length < whole.length; length++) expect(peekFrame(whole.subarray(0, length))).toBe(0);
     expect(peekFrame(Buffer.concat([whole, Buffer.of(0)]))).toBe(0);
     expect(peekFrame(whole)).toBe(4);
@@ -68,57 +62,10 @@ describe("a frame's field number, read without decoding", () => {
 });
 
 describe("whether a request wants timings, read without decoding", () => {
-  it("agrees with a full decode on 2,000 random heads, alone and in a whole request", () => {
-    const random = new SeededRandom(20_261_124);
-    let asked = 0;
-    for (let i = 0; i < 2_000; i++) {
-      const head = randomHead(random);
-      const frame =
-        random.below(2) === 0 ? { case: "head" as const, value: head } : wholeOf(head, random.bytes(random.below(200)));
-      const message = toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame }));
-      const decoded = fromBinary(RequestFrameSchema, message).frame;
-      const decodedHead =
-        decoded.case === "head" ? decoded.value : decoded.case === "whole" ? decoded.value.head : undefined;
-      expect({ i, wants: requestWantsTimings(message) }).toEqual({ i, wants: decodedHead?.wantsTimings });
-      if (head.wantsTimings) asked++;
-    }
-    expect(asked).toBeGreaterThan(500);
-  });
-
   it("is no for frames without a head and for malformed ones", () => {
     const odd = [[], [0x0a], [0x0a, 0x05, 0x38], [0x0a, 0x02, 0x3d, 0x00], [0x22, 0x02, 0x0a, 0x7f]];
     expect(odd.map((bytes) => requestWantsTimings(Uint8Array.from(bytes)))).toEqual(odd.map(() => false));
     expect(requestWantsTimings(requestMessage("whole"))).toBe(false);
     expect(requestWantsTimings(requestMessage("head"))).toBe(false);
   });
-
-  it("ends on every mutation of a head", () => {
-    const random = new SeededRandom(7);
-    const message = toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame: wholeOf(randomHead(random)) }));
-    for (let i = 0; i < 5_000; i++) {
-      const mutated = Buffer.from(message);
-      for (let n = 0; n < 3; n++) mutated[random.below(mutated.length)] = random.below(256);
-      expect(typeof requestWantsTimings(mutated)).toBe("boolean");
-    }
-  });
 });
-
-function wholeOf(head: RequestHead, body: Uint8Array = new Uint8Array()) {
-  return { case: "whole" as const, value: { head, body } };
-}
-
-function randomHead(random: SeededRandom): RequestHead {
-  const maybe = <T>(value: T, empty: T): T => (random.below(4) === 0 ? empty : value);
-  return create(RequestHeadSchema, {
-    exchangeId: maybe(random.bytes(16), Buffer.alloc(0)),
-    cluster: maybe("cluster".repeat(random.below(40)), ""),
-    method: random.pick(["GET", "POST", "DELETE", ""]),
-    target: maybe(`/${"x".repeat(random.below(20_000))}`, ""),
-    headers: Array.from({ length: random.below(12) }, () => ({
-      name: random.pick(["Accept", "X-8", "", "Authorization"]),
-      value: random.bytes(random.below(300)),
-    })),
-    upgrade: random.pick(["", "", "SPDY/3.1", "websocket"]),
-    wantsTimings: random.below(2) === 0,
-  });
-}

@@ -254,6 +254,16 @@ describe("the WebSocket subprotocols", () => {
     expect(named(sent(head), "sec-websocket-protocol")).toEqual(kept);
   });
 
+  it.each(["a\r\nImpersonate-User: root", "a\nb", "a\rb", "a\0b, v5.channel.k8s.io"])(
+    "that are not one line are refused, although a peer let them through: %j",
+    (line) => {
+      const head = headOf(["Sec-WebSocket-Protocol", line]);
+      expect(() => impersonatingHeaders(head, subject(), HOST)).toThrow(
+        expect.objectContaining({ code: ErrorCode.PROTOCOL_VIOLATION }),
+      );
+    },
+  );
+
   it("carry the caller's token, whichever line it is in", () => {
     for (const lines of [
       [`v5.channel.k8s.io, ${bearer}`],
