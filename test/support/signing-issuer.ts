@@ -43,6 +43,11 @@ export class SigningIssuer {
     return new SigningIssuer(url, authority.pem, server, keys);
   }
 
+  /** The public key that it shows. */
+  get shownKey(): JWK {
+    return this.#keys.own.shown;
+  }
+
   /** Where another key is shown for the same issuer. */
   get elsewhere(): string {
     return `${this.url}/elsewhere/.well-known/openid-configuration`;
