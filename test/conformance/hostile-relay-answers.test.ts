@@ -128,6 +128,16 @@ describe("a hostile relay in a watch and a list", () => {
   }
 });
 
+describe("a hostile relay that cuts a write once it has gone on", () => {
+  it("has the client told that it may have been carried out, and not sent again", async () => {
+    await scene.useToken(await scene.plainToken());
+    const target = "/api/v1/namespaces/default/configmaps?dryRun=All";
+    const answer = await scene.request({ response: () => "cut" }, target, [], "POST");
+    expect(answer).toMatchObject({ status: 502, body: expect.stringMatching(/it may have been carried out/) });
+    expect(scene.relay.seen.filter((frame) => headOf(frame).target === target)).toHaveLength(1);
+  });
+});
+
 describe("a hostile relay that keeps a watch beyond its token's expiry", () => {
   it("cannot: the identity proxy ends it within 5 s, and nothing more comes of it", async () => {
     const exp = Math.floor(Date.now() / 1_000) + 3;

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { SignJWT, UnsecuredJWT } from "jose";
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { changed, headOf, type Opening, onOpening, statusOf, withHeaders } from "../support/attempt.ts";
 import { AuditLog } from "../support/audit-log.ts";
 import { HostileScene, OTHER } from "../support/hostile-scene.ts";
@@ -144,6 +144,14 @@ describe("a hostile relay that invents users", () => {
       },
     ],
     ["a token of an issuer of its own", () => ownIssuer.token(claims())],
+    [
+      "a token that says where its key is",
+      async () => {
+        const { privateKey, publicKey } = await generateKeyPair("ES256");
+        const where = { jku: `${ownIssuer.url}/keys`, x5u: `${ownIssuer.url}/x5u`, jwk: await exportJWK(publicKey) };
+        return new SignJWT(claims()).setProtectedHeader({ alg: "ES256", ...where }).sign(privateKey);
+      },
+    ],
     ["the agent's token", () => readFile(scene.tunnel.file("agent-token"), "utf8")],
     ["no token", async () => ""],
   ];
@@ -160,6 +168,7 @@ describe("a hostile relay that invents users", () => {
     const answer = await scene.request(withToken(await token()), path);
     expect([answer.status, answer.headers["fairlead-error"]]).toEqual([401, 'TOKEN_REFUSED; hop="identity proxy"']);
     expect((await audit.read()).filter(({ requestURI }) => requestURI === path)).toEqual([]);
+    expect(ownIssuer.asked).toBe(0); // no address of a token's is dialled
   });
 });
 
