@@ -140,9 +140,15 @@ export class Tunnel {
     return this.tokenFile(ADMINISTRATOR);
   }
 
-  /** Runs `fairlead` against this relay. @returns what it prints. @throws Error with what it says if it fails */
+  /**
+   * Runs `fairlead` against this relay; for the person that the tunnel is for, by the address that their client proxy has.
+   *
+   * @returns what it prints
+   * @throws Error with what it says if it fails
+   */
   async cli(person: DemoPerson, ...args: string[]): Promise<string> {
-    const relay = ["--relay", this.#relayUrl, "--relay-ca", this.file("ca.crt")];
+    const url = person === this.#options.person ? this.#relayUrls["client proxy"] : this.#relayUrl;
+    const relay = ["--relay", url, "--relay-ca", this.file("ca.crt")];
     return runCli([...args, ...relay, "--token-file", this.tokenFile(person)], this.#environment());
   }
 

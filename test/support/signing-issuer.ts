@@ -15,6 +15,8 @@ interface SigningKey {
 export class SigningIssuer {
   readonly url: string;
   readonly certificateAuthority: string;
+  /** How often somebody has asked it for anything. */
+  asked = 0;
   readonly #server: Server;
   readonly #keys: { own: SigningKey; elsewhere: SigningKey };
 
@@ -40,7 +42,14 @@ export class SigningIssuer {
       const isKeys = request.url?.endsWith("/keys");
       response.end(JSON.stringify(isKeys ? { keys: [key.shown] } : { issuer: url, jwks_uri: `${base}/keys` }));
     });
-    return new SigningIssuer(url, authority.pem, server, keys);
+    const issuer = new SigningIssuer(url, authority.pem, server, keys);
+    server.on("connection", () => issuer.asked++);
+    return issuer;
+  }
+
+  /** The public key that it shows. */
+  get shownKey(): JWK {
+    return this.#keys.own.shown;
   }
 
   /** Where another key is shown for the same issuer. */

@@ -134,6 +134,11 @@ describe("a loss told to somebody whose request was under way", () => {
     expect(explainLoss(lost).message).toContain("it may have been carried out");
   });
 
+  it("is told likewise when it is a hop that cancels, since the client has not", () => {
+    const cancelled = new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the call was cancelled by its peer");
+    expect(explainLoss(cancelled)).toMatchObject({ code: ErrorCode.CONNECTION_LOST, hop: Hop.RELAY, cause: cancelled });
+  });
+
   it.each([
     new FairleadError(ErrorCode.CONNECTION_LOST, Hop.APISERVER, "explained already"),
     new FairleadError(ErrorCode.UNREACHABLE, Hop.AGENT, "not sent"),

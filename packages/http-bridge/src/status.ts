@@ -56,12 +56,15 @@ export function sentence(error: FairleadError): string {
   return `fairlead: ${hopName(error.hop)}: ${error.message}`;
 }
 
+/** A loss of the lane. Whoever cancels it is not the client: that one still waits for the answer. */
+const LOSSES: ReadonlySet<ErrorCode> = new Set([ErrorCode.CONNECTION_LOST, ErrorCode.CANCELLED]);
+
 /** A loss on the way, told to somebody whose request was under way; other errors stay as they are. */
 export function explainLoss(error: FairleadError): FairleadError {
-  if (error.code !== ErrorCode.CONNECTION_LOST || error.hop === Hop.APISERVER) return error;
+  if (!LOSSES.has(error.code) || error.hop === Hop.APISERVER) return error;
   const sentence =
     "the connection was lost while the request was under way; it may have been carried out, so look before you repeat it";
-  return new FairleadError(error.code, error.hop, sentence, { cause: error });
+  return new FairleadError(ErrorCode.CONNECTION_LOST, error.hop, sentence, { cause: error });
 }
 
 /** Answers a request whose head was not answered yet with a Status. */

@@ -18,6 +18,7 @@ export { GrpcConnection } from "./grpc-connection.ts";
 export { GrpcServerStream } from "./grpc-server-stream.ts";
 export { LANE_SERVER_OPTIONS } from "./http2-settings.ts";
 export { IDLE_LANES, IdleLanes } from "./idle-lanes.ts";
+export { IdleSessions } from "./idle-sessions.ts";
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
 export { LANE_WAY_METADATA } from "./lane-way.ts";
 export * from "./limits.ts";

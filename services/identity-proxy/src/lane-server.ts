@@ -9,6 +9,7 @@ import {
   FairleadError,
   GrpcServerStream,
   Hop,
+  IdleSessions,
   LANE_SERVER_OPTIONS,
   Lane,
   methodPath,
@@ -23,6 +24,9 @@ export type ListenOptions =
   /** In a pod of its own; the agent shows a certificate that `clientCa` signed. */
   | { kind: "tls"; host: string; port: number; cert: string; key: string; clientCa: string };
 
+/** How long a TLS handshake may take, in milliseconds. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
 /** What the server holds now. */
 export interface LaneCounts {
   sessions: number;
@@ -35,6 +39,7 @@ const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
 export class LaneServer {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #idle = new IdleSessions();
   readonly #lanes = new Map<Lane, ServedLane>();
   #expiry: NodeJS.Timeout | undefined;
   readonly #listen: ListenOptions;
@@ -47,6 +52,7 @@ export class LaneServer {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
       receiveWindows.add(session);
+      this.#idle.add(session);
     });
     this.#server.on("stream", (stream, headers) => {
       if (headers[":path"] !== EXCHANGE_PATH || headers[":method"] !== "POST") {
@@ -119,6 +125,7 @@ function makeServer(listen: ListenOptions): Http2Server {
     requestCert: true,
     rejectUnauthorized: true,
     minVersion: "TLSv1.3",
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
 }
 

@@ -11,6 +11,7 @@ import {
 import { bearerToken } from "@fairlead/authentication";
 import {
   AccessService,
+  IdleSessions,
   LANE_SERVER_OPTIONS,
   MAX_HEAD_BYTES,
   methodPath,
@@ -25,6 +26,12 @@ import { PacedListener } from "./paced-listener.ts";
 const LISTEN_BACKLOG = 4_096;
 /** How long a TLS handshake may take once it has begun, in milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** How long a request by HTTP/1.1 may take for its head, and in all, in milliseconds. */
+const HEAD_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How often that is looked at, in milliseconds. */
+const TIMEOUT_CHECK_MS = 2_000;
 
 /** Certificate and key, PEM. */
 export interface PortTls {
@@ -47,9 +54,16 @@ export class PublicPort {
   readonly #listener: PacedListener;
   readonly #server: Http2SecureServer;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #idle = new IdleSessions();
 
   constructor(tls: PortTls, access: AccessServiceHandler, tunnel: TunnelServiceHandler, handle: RequestHandler) {
-    const http1 = { allowHTTP1: true, maxHeaderSize: MAX_HEAD_BYTES }; // node's own limit is 16 KiB
+    const http1 = {
+      allowHTTP1: true,
+      maxHeaderSize: MAX_HEAD_BYTES, // node's own limit is 16 KiB
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    };
     this.#server = createSecureServer({
       ...LANE_SERVER_OPTIONS,
       ...tls,
@@ -65,6 +79,7 @@ export class PublicPort {
         tunnel.attach(stream, bearerToken(headers.authorization)),
     };
     this.#listener = new PacedListener((socket) => this.#server.emit("connection", socket));
+    this.#server.emit("listening"); // it never listens itself, and would let HTTP/1.1 take all its time
     this.#server.on("secureConnection", (socket) => this.#listener.done(socket));
     this.#server.on("session", (session) => this.#onSession(session));
     this.#server.on("request", handle); // HTTP/1.1
@@ -113,5 +128,6 @@ export class PublicPort {
     session.on("close", () => this.#sessions.delete(session));
     session.on("error", () => {}); // "close" follows; each stream tells its owner
     receiveWindows.add(session);
+    this.#idle.add(session);
   }
 }
