@@ -1,19 +1,26 @@
 import type { Subject } from "@fairlead/authentication";
-import { checkScope, narrowed, tokenExpired } from "@fairlead/authorization";
+import { checkScope, narrowed } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
-import { type FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
+import { Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import type { Callers } from "./callers.ts";
+import { CarryOn } from "./carry-on.ts";
 import { callerToken, impersonatingHeaders, refuseImpersonation } from "./impersonation.ts";
 import { RequestRecord } from "./request-record.ts";
 
 /**
  * Decides for each request who the caller is, by the caller's own token, and how it goes on to the apiserver.
  *
+ * @param carryOn hears of the exchanges that begin, for newer tokens to carry them on
  * @returns what {@link Prepare} says; it refuses with TOKEN_REFUSED, ACCESS_DENIED or ISSUER_UNAVAILABLE
  */
-export function identityProxy(callers: Callers, apiserver: Apiserver, log: Logger): Prepare {
+export function identityProxy(
+  callers: Callers,
+  apiserver: Apiserver,
+  log: Logger,
+  carryOn = new CarryOn(callers, log),
+): Prepare {
   const record = new RequestRecord(log);
   const judge = (status: number) => apiserver.judge(status);
   const as = (caller: Subject, head: RequestHead, { host, pool, token }: ApiserverConnection): Upstream => {
@@ -22,8 +29,8 @@ export function identityProxy(callers: Callers, apiserver: Apiserver, log: Logge
     refuseImpersonation(head);
     const startedAt = performance.now();
     const answered = (status: number): void => record.answered(head, subject, startedAt, status);
-    const ends = { atMs: subject.expiresAtMs, why: expired };
-    return { pool, headers: impersonatingHeaders(head, subject, host, token), answered, judge, ends };
+    const headers = impersonatingHeaders(head, subject, host, token);
+    return { pool, headers, answered, judge, ...carryOn.begin(head, caller) };
   };
   const refuse = (head: RequestHead, error: unknown): never => {
     record.refused(head, error);
@@ -43,9 +50,4 @@ export function identityProxy(callers: Callers, apiserver: Apiserver, log: Logge
       return refuse(head, error);
     }
   };
-}
-
-/** The relay ends such exchanges too; the cluster does not count on it. */
-function expired(): FairleadError {
-  return tokenExpired(Hop.IDENTITY_PROXY);
 }

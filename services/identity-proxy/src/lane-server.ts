@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { dirname } from "node:path";
 import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
-import { type Prepare, type ServedLane, serveLane } from "@fairlead/http-bridge";
+import { type CarryOn, type Prepare, type ServedLane, serveLane } from "@fairlead/http-bridge";
 import {
   AccessService,
   ErrorCode,
@@ -38,8 +38,11 @@ export class LaneServer {
   #expiry: NodeJS.Timeout | undefined;
   readonly #listen: ListenOptions;
 
-  /** @param prepare decides where each request goes on, and refuses */
-  constructor(listen: ListenOptions, prepare: Prepare) {
+  /**
+   * @param prepare decides where each request goes on, and refuses
+   * @param carryOn judges newer tokens for what is under way
+   */
+  constructor(listen: ListenOptions, prepare: Prepare, carryOn?: CarryOn) {
     this.#listen = listen;
     this.#server = makeServer(listen);
     this.#server.on("session", (session) => {
@@ -59,7 +62,7 @@ export class LaneServer {
       const lane = new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT);
       this.#lanes.set(
         lane,
-        serveLane(lane, prepare, () => this.#lanes.delete(lane)),
+        serveLane(lane, prepare, () => this.#lanes.delete(lane), carryOn),
       );
     });
   }

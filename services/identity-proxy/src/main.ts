@@ -5,6 +5,7 @@ import { addProcessOptions, runService, type ServiceCommandOptions, splitAddress
 import { Command } from "commander";
 import { Apiserver } from "./apiserver.ts";
 import { Callers } from "./callers.ts";
+import { CarryOn } from "./carry-on.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
 import { checkLeastPrivilege } from "./least-privilege.ts";
@@ -53,10 +54,10 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
   const mode = await checkLeastPrivilege(apiserver);
   if (options.requireCap && mode !== "capped") throw new Error(NO_CAP);
-  const server = new LaneServer(
-    listenOptions(options),
-    identityProxy(new Callers(verifier, options.requireBoundTokens), apiserver, log),
-  );
+  const callers = new Callers(verifier, options.requireBoundTokens);
+  const carryOn = new CarryOn(callers, log);
+  const prepare = identityProxy(callers, apiserver, log, carryOn);
+  const server = new LaneServer(listenOptions(options), prepare, (credential) => carryOn.judge(credential));
   const address = await server.start();
   log.info({ address, impersonation: mode }, "serving");
   return {
