@@ -24,15 +24,14 @@ const CARRIED_ON = 204;
  */
 export async function sendCredential(lane: Lane, credential: Credential, peerHop: Hop): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const wrong = new FairleadError(ErrorCode.PROTOCOL_VIOLATION, peerHop, "a credential is answered by 204 or an error");
   let refusal: FairleadError | undefined;
   const lost = (): FairleadError => new FairleadError(ErrorCode.CONNECTION_LOST, peerHop, "the lane was closed");
   lane.start({
     frame: (_field, message) => {
       const frame = decodeResponse(message);
       if (frame.case === "error") refusal = FairleadError.fromMessage(frame.value);
-      else if (frame.case !== "whole" || frame.value.head?.status !== CARRIED_ON) {
-        throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, peerHop, "a credential is answered by 204 or an error");
-      }
+      else if (frame.case !== "whole" || frame.value.head?.status !== CARRIED_ON) lane.reset(wrong);
     },
     drained: () => {},
     idle: () => (refusal ? reject(refusal) : resolve()),

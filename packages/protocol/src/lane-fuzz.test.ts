@@ -111,8 +111,8 @@ async function healthyLane(): Promise<() => Promise<void>> {
 
 /** Answers as a well-behaved server does, now or at the request's end. */
 function answer(lane: Lane, field: number, random: SeededRandom): void {
-  const { whole, end } = RequestFrameSchema.field;
-  const ended = field === whole.number || field === end.number;
+  const { whole, end, credential } = RequestFrameSchema.field;
+  const ended = [whole, end, credential].some(({ number }) => number === field);
   if (lane.answered && lane.inExchange) return;
   if (!ended && random.below(3) > 0) return;
   if (random.below(2) === 0) return void lane.sendMessage(responseMessage(random.pick(["whole", "error"])));
@@ -121,7 +121,7 @@ function answer(lane: Lane, field: number, random: SeededRandom): void {
 
 function requestSequence(random: SeededRandom): Uint8Array[] {
   return Array.from({ length: 1 + random.below(3) }).flatMap(() => {
-    if (random.below(2) === 0) return [requestMessage("whole")];
+    if (random.below(2) === 0) return [requestMessage(random.pick(["whole", "whole", "credential"]))];
     const data = { case: "data" as const, value: { data: random.bytes(random.below(40)) } };
     const pieces = Array.from({ length: random.below(3) }, () =>
       toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame: data })),
