@@ -1,7 +1,7 @@
 export { header, headerValues, toFrameHeaders, toRawHeaders } from "./headers.ts";
 export { InboundHttp, type InboundRequest } from "./inbound-http.ts";
 export { InboundUpgrade, plainAnswer } from "./inbound-upgrade.ts";
-export { type ServedLane, serveLane } from "./outbound-lane.ts";
+export { type CarryOn, type ServedLane, serveLane } from "./outbound-lane.ts";
 export { checkRequest } from "./request-checks.ts";
 export { ERROR_HEADER, sendStatus, sentence, statusBody } from "./status.ts";
 export { readSubprotocols, type Subprotocols } from "./subprotocols.ts";

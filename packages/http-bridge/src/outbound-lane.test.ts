@@ -3,6 +3,7 @@ import { connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
   AccessService,
+  CredentialSchema,
   DataSchema,
   EndSchema,
   ErrorCode,
@@ -14,11 +15,13 @@ import {
   newExchangeId,
   type RequestFrame,
   RequestFrameSchema,
+  type RequestHead,
   RequestHeadSchema,
   WholeRequestSchema,
 } from "@fairlead/protocol";
-import { afterEach, describe, expect, it } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { Bridge, type BridgeOptions } from "./bridge-fixture.ts";
+import type { Upstream } from "./upstream.ts";
 import { settled, WireServer } from "./wire-fixture.ts";
 
 const ends: (() => unknown)[] = [];
@@ -224,6 +227,83 @@ describe("a served lane", () => {
     const next = create(RequestHeadSchema, { exchangeId: newExchangeId(), method: "GET", target: "/next" });
     call.write(prefixed({ case: "whole", value: create(WholeRequestSchema, { head: next }) }));
     await wire.until("GET /next ");
+  });
+});
+
+describe("whoever prepared an exchange hears, once, that it is over", () => {
+  let overs: string[];
+  const hears = (upstream: Upstream, { target }: RequestHead): Upstream => ({
+    ...upstream,
+    over: () => void overs.push(target),
+  });
+  beforeEach(() => {
+    overs = [];
+  });
+
+  it("when it was answered, one after the other", async () => {
+    const { bridge, origin } = await scene(hears);
+    const open = await bridge.openLane();
+    for (const target of ["/a", "/b"]) {
+      open.sendWhole({ target });
+      const wire = origin.wires[0] ?? (await origin.accept());
+      await wire.until(`GET ${target} `);
+      wire.write(OK);
+      await open.frame();
+    }
+    await settled(() => overs.length);
+    expect(overs).toEqual(["/a", "/b"]);
+  });
+
+  it.each(["head", "whole", "upgrade"])("when its requester left: %s", async (how) => {
+    const { bridge, origin } = await scene(hears);
+    const open = await bridge.openLane();
+    if (how === "whole") open.sendWhole({ target: "/gone" });
+    else open.sendHead({ target: "/gone", upgrade: how === "upgrade" ? "websocket" : "" });
+    await origin.accept();
+    expect(overs).toEqual([]);
+    open.lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away"));
+    await settled(() => overs.length);
+    expect(overs).toEqual(["/gone"]);
+  });
+
+  it("when its requester left while it was prepared", async () => {
+    const { promise: allowed, resolve: allow } = Promise.withResolvers<void>();
+    const { bridge } = await scene(async (upstream, head) => {
+      await allowed;
+      return hears(upstream, head);
+    });
+    const open = await bridge.openLane();
+    open.sendWhole({ target: "/gone" });
+    open.lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.RELAY, "the client went away"));
+    await settled(() => bridge.served.live);
+    allow();
+    await settled(() => overs.length);
+    expect(overs).toEqual(["/gone"]);
+  });
+
+  it("when the origin cut it", async () => {
+    const { bridge, origin } = await scene(hears);
+    const open = await bridge.openLane();
+    open.sendHead({ target: "/cut", method: "POST" });
+    (await origin.accept()).socket.destroy();
+    await open.frame();
+    await settled(() => overs.length);
+    expect(overs).toEqual(["/cut"]);
+  });
+});
+
+describe("a served lane that nobody carries exchanges on by", () => {
+  it("refuses a credential, and carries the next exchange", async () => {
+    const { bridge, origin } = await scene();
+    const open = await bridge.openLane();
+    const value = create(CredentialSchema, { exchangeId: newExchangeId(), cluster: "prod", token: "t" });
+    open.lane.sendRequest({ case: "credential", value });
+    expect(await open.frame()).toMatchObject({ case: "error", value: { code: ErrorCode.ACCESS_DENIED } });
+    open.sendWhole({});
+    const wire = await origin.accept();
+    await wire.head();
+    wire.write(OK);
+    expect(await open.frame()).toMatchObject({ case: "whole" });
   });
 });
 

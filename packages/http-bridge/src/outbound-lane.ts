@@ -1,5 +1,8 @@
 import {
+  answerCredential,
+  type Credential,
   decodeRequest,
+  ErrorCode,
   FairleadError,
   failExchange,
   Hop,
@@ -23,6 +26,9 @@ export interface Outbound {
   cancel(): void;
 }
 
+/** Carries an exchange on by a newer token. @throws FairleadError if it does not */
+export type CarryOn = (credential: Credential) => Promise<void>;
+
 /** A lane that is served. */
 export interface ServedLane {
   /** Fails the exchange under way if it may go on no longer. @param nowMs milliseconds since the epoch */
@@ -35,24 +41,35 @@ export interface ServedLane {
  * @param lane the lane; this function takes it over and sends its `ready`
  * @param prepare decides where each request goes on, and refuses
  * @param ended called once when the lane is gone
+ * @param carryOn judges a newer token for an exchange that is under way on another lane; it throws why it does not count
  * @returns what ends its exchanges from outside
  */
-export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): ServedLane {
+export function serveLane(
+  lane: Lane,
+  prepare: Prepare,
+  ended: () => void,
+  carryOn: CarryOn = refuseCredential,
+): ServedLane {
   let current: Outbound | undefined;
-  let ends: Upstream["ends"];
+  let upstream: Upstream | undefined;
   let waiting: BodyFrame[] | undefined;
-  const start = (frame: OpeningFrame, head: RequestHead, upstream: Upstream, startedAt: number): void => {
-    ends = upstream.ends;
-    if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, upstream, startedAt);
-    else current = new OutboundHttp(lane, head, upstream, startedAt, frame.case === "whole" ? frame.value : undefined);
+  const start = (frame: OpeningFrame, head: RequestHead, found: Upstream, startedAt: number): void => {
+    upstream = found;
+    if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, found, startedAt);
+    else current = new OutboundHttp(lane, head, found, startedAt, frame.case === "whole" ? frame.value : undefined);
   };
-  const startLater = async (frame: OpeningFrame, head: RequestHead, upstream: Promise<Upstream>): Promise<void> => {
+  const over = (): void => {
+    upstream?.over?.();
+    upstream = undefined;
+    current = undefined;
+  };
+  const startLater = async (frame: OpeningFrame, head: RequestHead, prepared: Promise<Upstream>): Promise<void> => {
     const startedAt = performance.now();
     waiting = [];
     lane.pause(); // until it is known where the request goes; what was read already waits, at most one read
     try {
-      const found = await upstream;
-      if (lane.closed) return;
+      const found = await prepared;
+      if (lane.closed) return found.over?.();
       start(frame, head, found, startedAt);
       const early = waiting;
       waiting = undefined;
@@ -64,9 +81,8 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): Serv
   };
   const fail = (error: unknown): void => {
     waiting = undefined;
-    ends = undefined;
     current?.cancel();
-    current = undefined;
+    over();
     lane.resume();
     failExchange(lane, FairleadError.from(error, Hop.IDENTITY_PROXY));
   };
@@ -74,9 +90,9 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): Serv
     try {
       const head = requestHeadOf(frame, Hop.AGENT);
       checkHead(head, Hop.IDENTITY_PROXY);
-      const upstream = prepare(head);
-      if (upstream instanceof Promise) void startLater(frame, head, upstream);
-      else start(frame, head, upstream, performance.now());
+      const prepared = prepare(head);
+      if (prepared instanceof Promise) void startLater(frame, head, prepared);
+      else start(frame, head, prepared, performance.now());
     } catch (error) {
       fail(error);
     }
@@ -85,6 +101,7 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): Serv
     frame: (_field, message) => {
       const frame = decodeRequest(message);
       if (frame.case === "head" || frame.case === "whole") open(frame);
+      else if (frame.case === "credential") void answerCredential(lane, frame.value, Hop.IDENTITY_PROXY, carryOn);
       else if (frame.case !== undefined) {
         if (waiting) waiting.push(frame);
         else current?.body(frame);
@@ -92,21 +109,26 @@ export function serveLane(lane: Lane, prepare: Prepare, ended: () => void): Serv
     },
     drained: () => current?.laneDrained(),
     idle: () => {
-      current = undefined;
-      ends = undefined;
+      over();
       lane.resume();
     },
     closed: () => {
       current?.cancel();
+      over();
       ended();
     },
   });
   lane.sendReady();
   return {
     endExpired: (nowMs) => {
+      const ends = upstream?.ends;
       if (ends && ends.atMs <= nowMs && lane.inExchange) fail(ends.why());
     },
   };
+}
+
+async function refuseCredential(): Promise<void> {
+  throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, "no exchange is carried on here");
 }
 
 type OpeningFrame = Extract<RequestFrame["frame"], { case: "head" | "whole" }>;

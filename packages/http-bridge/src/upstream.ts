@@ -12,8 +12,13 @@ export interface Upstream {
   answered?(status: number): void;
   /** Judges the answer's status: an error replaces the answer. */
   judge?(status: number): FairleadError | undefined;
-  /** When the exchange may go on no longer, in milliseconds since the epoch, and why; never, where it is not set. */
+  /**
+   * When the exchange may go on no longer, in milliseconds since the epoch, and why; never, where it is not set. It may
+   * be put off while the exchange is under way.
+   */
   ends?: { atMs: number; why(): FairleadError };
+  /** Hears, once, that the exchange is over, in whatever way. */
+  over?(): void;
 }
 
 /** Decides where a request goes on. @throws FairleadError if it is refused */

@@ -10,7 +10,7 @@ import type {
   ResponseHead,
   Scope,
 } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
-import { ResponseFrameSchema } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
+import { RequestFrameSchema, ResponseFrameSchema } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { MessageWriter } from "./message-writer.ts";
 
 /*
@@ -30,8 +30,9 @@ export function encodeRequestFrame(frame: RequestFrame["frame"]): Uint8Array {
       return encodeBody(3, frame.value);
     case "whole":
       return encodeWhole(4, frame.value, writeRequestHead);
+    case "credential":
     case undefined:
-      return new Uint8Array();
+      return toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame }));
   }
 }
 

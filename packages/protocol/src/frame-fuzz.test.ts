@@ -190,7 +190,12 @@ describe("any request frame", () => {
 describe("any order of frames", () => {
   /** The schema's grammars once more, as a whole: what has come so far may go on to be a stream in good order. */
   it.each<[what: string, schema: Direction["schema"], letters: Record<string, string>, begun: RegExp]>([
-    ["requests", RequestFrameSchema, { head: "h", data: "d", end: "e", whole: "w" }, /^(?:hd*e|w)*(?:hd*)?$/],
+    [
+      "requests",
+      RequestFrameSchema,
+      { head: "h", data: "d", end: "e", whole: "w", credential: "c" },
+      /^(?:hd*e|w|c)*(?:hd*)?$/,
+    ],
     [
       "responses",
       ResponseFrameSchema,

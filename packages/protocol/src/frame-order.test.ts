@@ -17,13 +17,14 @@ const STREAMS: { schema: DescMessage; allowed: Record<string, string[]>; ending:
   {
     schema: RequestFrameSchema,
     allowed: {
-      start: ["head", "whole"],
+      start: ["head", "whole", "credential"],
       head: ["data", "end"],
       data: ["data", "end"],
-      end: ["head", "whole"],
-      whole: ["head", "whole"],
+      end: ["head", "whole", "credential"],
+      whole: ["head", "whole", "credential"],
+      credential: ["head", "whole", "credential"],
     },
-    ending: ["end", "whole"],
+    ending: ["end", "whole", "credential"],
   },
   {
     schema: ResponseFrameSchema,

@@ -1,3 +1,4 @@
+export { answerCredential, sendCredential } from "./credential.ts";
 export { type ErrorMapping, errorMapping } from "./error-table.ts";
 export { errorCodeName, FairleadError, hopName } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";

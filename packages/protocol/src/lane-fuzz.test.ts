@@ -137,8 +137,8 @@ async function healthyLane(calls: CallFixture): Promise<() => Promise<void>> {
 
 /** Answers as a well-behaved server does, now or at the request's end. */
 function answer(lane: Lane, field: number, left: Answer[]): void {
-  const { whole, end } = RequestFrameSchema.field;
-  const ended = field === whole.number || field === end.number;
+  const { whole, end, credential } = RequestFrameSchema.field;
+  const ended = [whole, end, credential].some(({ number }) => number === field);
   if (lane.answered && lane.inExchange) return;
   const how = left.shift() ?? "wait";
   if (how === "wait" && !ended) return;
@@ -149,7 +149,7 @@ function answer(lane: Lane, field: number, left: Answer[]): void {
 const someBytes = fc.array(fc.nat({ max: 255 }), { maxLength: 30 });
 
 const requests: fc.Arbitrary<Uint8Array[]> = exchanges(
-  fc.constant([requestMessage("whole")]),
+  fc.constantFrom([requestMessage("whole")], [requestMessage("credential")]),
   bodyOf((data) => toBinary(RequestFrameSchema, create(RequestFrameSchema, { frame: data }))).map((body) => [
     requestMessage("head"),
     ...body,

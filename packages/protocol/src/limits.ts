@@ -7,6 +7,9 @@ export const DATA_OVERHEAD_BYTES = 64;
 /** Most bytes of a request's or response's line and headers, as kube-apiserver has it (Go's http.DefaultMaxHeaderBytes). */
 export const MAX_HEAD_BYTES = 1024 * 1024;
 
+/** Most bytes of a credential's token and proof: a token that is longer counts nowhere. */
+export const MAX_CREDENTIAL_BYTES = 256 * 1024;
+
 /** Most bytes of one message on a lane: a head, an inline body, and what protobuf adds to each header. */
 export const MAX_MESSAGE_BYTES = MAX_HEAD_BYTES * 2 + MAX_FRAME_DATA_BYTES;
 

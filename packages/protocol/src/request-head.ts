@@ -3,7 +3,8 @@ import { ErrorCode, type Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts"
 import type { RequestFrame, RequestHead } from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
 import { MAX_FRAME_DATA_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
 
-const EXCHANGE_ID_BYTES = 16;
+/** A UUID (RFC 9562). */
+export const EXCHANGE_ID_BYTES = 16;
 /** The client's name and version, for logs. */
 const CLIENT = /^[\x20-\x7e]{0,128}$/;
 

@@ -112,6 +112,20 @@ describe("a splice", () => {
     expect(told.closes.size).toBe(0);
   });
 
+  it("carries a credential as it does a request, and adds no timing to its answer", async () => {
+    const { requester, asked, server, served, told } = await scene();
+    const timed = create(RequestFrameSchema, { frame: { case: "whole", value: { head: { wantsTimings: true } } } });
+    for (const message of [request(timed.frame), requestMessage("credential")]) {
+      requester.sendMessage(message);
+      expect(Buffer.from((await served.frames.take()).message)).toEqual(Buffer.from(message));
+      server.sendMessage(responseMessage("whole"));
+      await asked.idles.take();
+    }
+    await asked.frames.take();
+    expect(Buffer.from((await asked.frames.take()).message)).toEqual(Buffer.from(responseMessage("whole")));
+    expect(told).toMatchObject({ began: 2, inboundIdles: 2, outboundIdles: 2 });
+  });
+
   it("passes on a request that came before the lanes were joined", async () => {
     const near = await inboundCalls.open();
     const far = await outboundCalls.open();

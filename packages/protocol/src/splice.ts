@@ -12,6 +12,7 @@ import { peekFrame, requestWantsTimings } from "./peek-frame.ts";
 
 const READY = ResponseFrameSchema.field.ready.number;
 const REQUEST_HEADS = new Set([RequestFrameSchema.field.head.number, RequestFrameSchema.field.whole.number]);
+const CREDENTIAL = RequestFrameSchema.field.credential.number;
 const RESPONSE_HEADS = new Set([ResponseFrameSchema.field.head.number, ResponseFrameSchema.field.whole.number]);
 
 /** What a splice tells the hop that made it. */
@@ -46,6 +47,9 @@ export function splice(inbound: Lane, outbound: Lane, options: SpliceOptions): S
   const passRequest = (field: number, message: Uint8Array, receivedAt?: number): void => {
     if (REQUEST_HEADS.has(field)) {
       headAt = requestWantsTimings(message) ? (receivedAt ?? performance.now()) : undefined;
+      options.began?.();
+    } else if (field === CREDENTIAL) {
+      headAt = undefined; // what the request before it asked for does not count for its answer
       options.began?.();
     }
     if (!outbound.sendMessage(message)) inbound.pause();

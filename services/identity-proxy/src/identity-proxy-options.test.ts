@@ -10,6 +10,7 @@ import { ActingAs } from "./acting-as.ts";
 import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair, type SeenRequest, valuesOf } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
+import { CarryOn } from "./carry-on.ts";
 import { type IdentityProxyOptions, identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -59,7 +60,9 @@ async function laneTo(options: Partial<IdentityProxyOptions>): Promise<Requester
   const verifier = new TokenVerifier([issuer.configuration()], Hop.IDENTITY_PROXY);
   const log = { info: (line: object) => void logged.push(line) } as unknown as Logger;
   const rights = rightsTo("*");
-  const prepareFor = identityProxy({ callers: new Callers(verifier), apiserver, rights, log, ...options });
+  const callers = new Callers(verifier);
+  const carryOn = new CarryOn(callers, log);
+  const prepareFor = identityProxy({ callers, apiserver, rights, log, carryOn, ...options });
   const server = new LaneServer({ kind: "unix", path: join(folder, "s", "identity.sock") }, prepareFor);
   const path = (await server.start()).slice("unix:".length);
   const client = new GrpcConnection(() => ({ path }));

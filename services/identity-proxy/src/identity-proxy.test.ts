@@ -9,6 +9,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/gl
 import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair, valuesOf } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
+import { CarryOn } from "./carry-on.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -41,9 +42,10 @@ beforeEach(async () => {
   apiserver = new Apiserver({ kubeconfig: await cluster.kubeconfig({ token: "own-token" }), context: undefined });
   logged = [];
   const verifier = new TokenVerifier([issuer.configuration({ uid: { claim: "oid", prefix: "" } })], Hop.IDENTITY_PROXY);
+  const [callers, log] = [new Callers(verifier), recordingLog()];
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({ callers: new Callers(verifier), apiserver, rights: rightsTo("uids"), log: recordingLog() }),
+    identityProxy({ callers, apiserver, rights: rightsTo("uids"), log, carryOn: new CarryOn(callers, log) }),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

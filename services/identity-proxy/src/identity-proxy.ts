@@ -1,11 +1,12 @@
 import type { Subject } from "@fairlead/authentication";
-import { checkScope, narrowed, tokenExpired } from "@fairlead/authorization";
+import { checkScope, narrowed } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
-import { type FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
+import { Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { ActingAs } from "./acting-as.ts";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import type { Callers } from "./callers.ts";
+import type { CarryOn } from "./carry-on.ts";
 import { permitted } from "./extras.ts";
 import {
   asksForImpersonation,
@@ -26,6 +27,8 @@ export interface IdentityProxyOptions {
   apiserver: Apiserver;
   rights: Rights;
   log: Logger;
+  /** Hears of the exchanges that begin, for newer tokens to carry them on. */
+  carryOn: CarryOn;
   /** Whether callers may act as others (`--as`), as far as their own rights go; undefined: never. */
   actingAs?: ActingAs | undefined;
   /** The issuer of the cluster's own service accounts, if their tokens are passed on; undefined: they are not. */
@@ -39,7 +42,7 @@ export interface IdentityProxyOptions {
  *   ACCESS_DENIED, MALFORMED_REQUEST or ISSUER_UNAVAILABLE
  */
 export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => Prepare {
-  const { callers, apiserver, rights, log, actingAs, serviceAccountIssuer } = options;
+  const { callers, apiserver, rights, log, carryOn, actingAs, serviceAccountIssuer } = options;
   const record = new RequestRecord(log);
   const judge = (status: number) => apiserver.judge(status);
 
@@ -54,12 +57,12 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
     const narrow = narrowed(caller, head.scope); // nothing below knows the caller's other groups
     const subject = { ...narrow, extra: permitted(narrow.extra ?? {}, rights) };
     const startedAt = performance.now();
-    const ends = { atMs: subject.expiresAtMs, why: expired };
     const as = (who: Impersonated): Upstream => {
       const { host, pool, token } = connection;
       const extra = { ...who.extra, ...permitted(wayExtras(way, head), rights) };
       const answered = record.of(head, who, startedAt, subject.user);
-      return { pool, headers: impersonatingHeaders(head, { ...who, extra }, host, token), answered, judge, ends };
+      const headers = impersonatingHeaders(head, { ...who, extra }, host, token);
+      return { pool, headers, answered, judge, ...carryOn.begin(head, caller) };
     };
     if (!asksForImpersonation(head)) return as(subject);
     if (!actingAs) throw impersonationRefused();
@@ -70,7 +73,7 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
   const passing = async (passed: PassedToken, head: RequestHead): Promise<Upstream> => {
     checkScope(head, Hop.IDENTITY_PROXY);
     if (asksForImpersonation(head)) throw impersonationRefused();
-    const upstream = passedUpstream(head, passed, await apiserver.connection(), expired);
+    const upstream = passedUpstream(head, passed, await apiserver.connection());
     const who = { user: passed.user, groups: [], uid: undefined };
     return { ...upstream, answered: record.of(head, who, performance.now(), passed.user) };
   };
@@ -100,9 +103,4 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
     const caller = await callers.authenticate(token, head);
     return impersonating(caller, head, way, await apiserver.connection());
   }
-}
-
-/** The relay ends such exchanges too; the cluster does not count on it. */
-function expired(): FairleadError {
-  return tokenExpired(Hop.IDENTITY_PROXY);
 }

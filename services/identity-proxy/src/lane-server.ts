@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { dirname } from "node:path";
 import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
-import { type Prepare, type ServedLane, serveLane } from "@fairlead/http-bridge";
+import { type CarryOn, type Prepare, type ServedLane, serveLane } from "@fairlead/http-bridge";
 import {
   AccessService,
   ErrorCode,
@@ -44,8 +44,11 @@ export class LaneServer {
   #expiry: NodeJS.Timeout | undefined;
   readonly #listen: ListenOptions;
 
-  /** @param prepareFor decides, for the way that a lane's requests come, where each goes on, and refuses */
-  constructor(listen: ListenOptions, prepareFor: (way: LaneWay) => Prepare) {
+  /**
+   * @param prepareFor decides, for the way that a lane's requests come, where each goes on, and refuses
+   * @param carryOn judges newer tokens for what is under way
+   */
+  constructor(listen: ListenOptions, prepareFor: (way: LaneWay) => Prepare, carryOn?: CarryOn) {
     this.#listen = listen;
     this.#server = makeServer(listen);
     this.#server.on("session", (session) => {
@@ -66,7 +69,7 @@ export class LaneServer {
       const lane = new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT);
       this.#lanes.set(
         lane,
-        serveLane(lane, prepareFor(laneWayOf(headers)), () => this.#lanes.delete(lane)),
+        serveLane(lane, prepareFor(laneWayOf(headers)), () => this.#lanes.delete(lane), carryOn),
       );
     });
   }

@@ -6,10 +6,10 @@ import { Command } from "commander";
 import { ActingAs } from "./acting-as.ts";
 import { Apiserver } from "./apiserver.ts";
 import { Callers } from "./callers.ts";
+import { CarryOn } from "./carry-on.ts";
 import { checkUids, leftOut } from "./extras.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
-
 import { checkLeastPrivilege } from "./least-privilege.ts";
 
 interface Options extends ServiceCommandOptions {
@@ -74,14 +74,14 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   checkUids(verifier.mapped, rights);
   const withoutRight = leftOut(verifier.mapped, rights);
   if (withoutRight.length > 0) log.warn({ extras: withoutRight }, LEFT_OUT);
-  const server = new LaneServer(
-    listenOptions(options),
-    identityProxy({
-      ...{ callers: new Callers(verifier, options.requireBoundTokens), apiserver, rights, log },
-      actingAs: options.allowAs ? new ActingAs(apiserver, rights) : undefined,
-      serviceAccountIssuer: options.serviceAccountIssuer,
-    }),
-  );
+  const callers = new Callers(verifier, options.requireBoundTokens);
+  const carryOn = new CarryOn(callers, log);
+  const prepareFor = identityProxy({
+    ...{ callers, apiserver, rights, log, carryOn },
+    actingAs: options.allowAs ? new ActingAs(apiserver, rights) : undefined,
+    serviceAccountIssuer: options.serviceAccountIssuer,
+  });
+  const server = new LaneServer(listenOptions(options), prepareFor, (credential) => carryOn.judge(credential));
   const address = await server.start();
   log.info({ address, impersonation: mode }, "serving");
   return {

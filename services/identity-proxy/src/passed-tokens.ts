@@ -1,3 +1,4 @@
+import { tokenExpired } from "@fairlead/authorization";
 import type { Upstream } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import { decodeJwt, type JWTPayload } from "jose";
@@ -34,14 +35,14 @@ export function passedUpstream(
   head: RequestHead,
   { token, expiresAtMs }: PassedToken,
   { host, callersPool }: ApiserverConnection,
-  expired: () => FairleadError,
 ): Upstream {
   if (head.scope?.groups !== undefined) {
     const sentence =
       "this context narrows groups, which a service account's own token cannot be; choose another context";
     throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
   }
-  return { pool: callersPool, headers: passingHeaders(head, host, token), ends: { atMs: expiresAtMs, why: expired } };
+  const ends = { atMs: expiresAtMs, why: () => tokenExpired(Hop.IDENTITY_PROXY) };
+  return { pool: callersPool, headers: passingHeaders(head, host, token), ends };
 }
 
 function claimsOf(token: string): JWTPayload {

@@ -12,6 +12,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/gl
 import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
+import { CarryOn } from "./carry-on.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -44,9 +45,10 @@ beforeEach(async () => {
   const nothing = () => {};
   const log = { debug: nothing, info: nothing, warn: nothing, error: nothing } as unknown as Logger;
   const verifier = new TokenVerifier([issuer.configuration()], Hop.IDENTITY_PROXY);
+  const callers = new Callers(verifier);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({ callers: new Callers(verifier), apiserver, rights: rightsTo("*"), log }),
+    identityProxy({ callers, apiserver, rights: rightsTo("*"), log, carryOn: new CarryOn(callers, log) }),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

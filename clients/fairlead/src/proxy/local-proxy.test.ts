@@ -6,7 +6,7 @@ import { create } from "@bufbuild/protobuf";
 import { selfSigned } from "@fairlead/certificates";
 import { ErrorCode, FairleadError, GrpcConnection, Hop, ScopeSchema } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { RelayFixture } from "../relay-fixture.ts";
+import { RelayFixture, type ServedLane } from "../relay-fixture.ts";
 import { LanePool } from "./lane-pool.ts";
 import { localCredential } from "./local-credential.ts";
 import type { LocalIdentity } from "./local-identity.ts";
@@ -426,6 +426,66 @@ describe("what the relay refuses", () => {
     const answer = await answering;
     expect(answer).toMatchObject({ status: 503, headers: { "fairlead-error": 'AGENT_NOT_CONNECTED; hop="agent"' } });
     expect(JSON.parse(answer.body).message).toMatch(/^fairlead: agent: the agent of the cluster prod/);
+  });
+});
+
+describe("a newer token of the caller's", () => {
+  const expiringIn = (seconds: number) => {
+    const claims = { exp: Math.ceil(Date.now() / 1_000) + seconds };
+    return `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
+  };
+
+  it("is sent in time for what is under way, requests and upgrades, and for nothing that is over", async () => {
+    const [first, newer] = [expiringIn(3), expiringIn(600)];
+    callersToken = () => first;
+    const credentials = new Map<string, string>();
+    const take = async () => {
+      const lane = await relay.lanes.take();
+      return { lane, id: Buffer.from((await lane.head()).exchangeId).toString("hex") };
+    };
+    const upgrade = async () => {
+      const raw = connectSocket(identity.port, "127.0.0.1");
+      const socket = connectTls({ socket: raw, ca: certificate.cert });
+      socket.on("error", () => {});
+      await once(socket, "secureConnect");
+      socket.write(
+        head("GET /exec HTTP/1.1", ...GOOD_LINES().slice(0, 2), "Connection: Upgrade", "Upgrade: websocket"),
+      );
+      const { lane, id } = await take();
+      lane.begin(101, "websocket");
+      await once(socket, "data");
+      return { raw, lane, id };
+    };
+    const watched = send({}, "/watch").catch(() => {});
+    const watch = await take();
+    watch.lane.begin(200);
+    const exec = await upgrade();
+    const gone = await upgrade();
+    gone.raw.resetAndDestroy();
+    await gone.lane.closes.take();
+    const answered = send({}, "/get");
+    const get = await take();
+    get.lane.answer("");
+    await answered;
+    callersToken = () => newer;
+    const answerAll = async (lane: ServedLane) => {
+      for (;;) {
+        const frame = await lane.requests.take();
+        if (frame.case !== "credential") continue;
+        credentials.set(Buffer.from(frame.value.exchangeId).toString("hex"), frame.value.token);
+        lane.answer("", 204);
+      }
+    };
+    void answerAll(get.lane);
+    const serveMore = async () => {
+      for (;;) void answerAll(await relay.lanes.take());
+    };
+    void serveMore();
+    await new Promise((resolve) => setTimeout(resolve, 4_500)); // beyond the first token's end: nothing more comes
+    expect(Object.fromEntries(credentials)).toEqual({ [watch.id]: newer, [exec.id]: newer });
+    exec.raw.resetAndDestroy();
+    proxy.stop();
+    await watched;
   });
 });
 

@@ -31,6 +31,7 @@ import { VERSION } from "../version.ts";
 import type { LanePool } from "./lane-pool.ts";
 import { checkLocalAccess, withoutBearerProtocol } from "./local-access.ts";
 import type { LocalIdentity } from "./local-identity.ts";
+import { TokenRenewal } from "./token-renewal.ts";
 
 /** This client, for the cluster's audit log. */
 const CLIENT = `fairlead/${VERSION}`;
@@ -51,6 +52,7 @@ export class LocalProxy {
   readonly #pool: LanePool;
   readonly #token: TokenSource;
   readonly #proofKey: ProofKey | undefined;
+  readonly #renewal: TokenRenewal;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Answers that are not out yet, by connection. */
@@ -68,6 +70,7 @@ export class LocalProxy {
     this.#pool = pool;
     this.#token = token;
     this.#proofKey = proofKey;
+    this.#renewal = new TokenRenewal(pool, token, proofKey);
     const { cert, key } = identity;
     const tls = { cert, key, ALPNProtocols: ["http/1.1"], allowHalfOpen: true };
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS };
@@ -102,6 +105,7 @@ export class LocalProxy {
 
   /** Ends all connections. */
   stop(): void {
+    this.#renewal.stop();
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
   }
@@ -112,9 +116,10 @@ export class LocalProxy {
     this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1);
     response.once("close", () => this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1));
     try {
-      const head = await this.#headOf(request, "");
+      const { head, token } = await this.#headOf(request, "");
       const lane = await this.#pool.take(() => response.destroyed);
       if (response.destroyed) return this.#pool.release(lane);
+      response.once("close", this.#renewal.begin(head, token));
       const inbound = { request, head, startedAt, released: () => this.#pool.release(lane) };
       new InboundHttp(inbound, response, lane).start();
     } catch (error) {
@@ -128,9 +133,10 @@ export class LocalProxy {
     // Sent behind a request that is not answered yet: the connection has no place for two answers at once.
     if ((this.#answering.get(socket) ?? 0) > 0) return void socket.destroy();
     try {
-      const head = await this.#headOf(request, request.headers.upgrade ?? "");
+      const { head, token } = await this.#headOf(request, request.headers.upgrade ?? "");
       const taken = await this.#pool.take(() => socket.destroyed);
       if (socket.destroyed) return this.#pool.release(taken);
+      socket.once("close", this.#renewal.begin(head, token));
       if (first.length > 0) socket.unshift(first);
       new InboundUpgrade(
         { request, head, startedAt, released: () => this.#pool.release(taken) },
@@ -143,7 +149,7 @@ export class LocalProxy {
   }
 
   /** Checks a request and makes its head: the local credential goes out, the caller's own comes in. */
-  async #headOf(request: IncomingMessage, upgrade: string): Promise<RequestHead> {
+  async #headOf(request: IncomingMessage, upgrade: string): Promise<{ head: RequestHead; token: string }> {
     const { scope } = checkLocalAccess(request, this.#identity.port, this.#identity.localToken);
     checkRequest(request, Hop.CLIENT_PROXY);
     const headers = toFrameHeaders(request.rawHeaders, LOCAL_HEADERS);
@@ -165,7 +171,7 @@ export class LocalProxy {
     });
     const proof = await this.#proofKey?.prove({ ...head, token });
     if (proof !== undefined) head.headers.push(header("DPoP", proof));
-    return head;
+    return { head, token };
   }
 }
 

@@ -1,8 +1,17 @@
 import { hash } from "node:crypto";
-import type { RequestHead } from "@fairlead/protocol";
+import { type Credential, exchangeIdText, type RequestHead } from "@fairlead/protocol";
 
 /** What a proof is bound to: one request to one cluster, with one token. */
 export type ProvenRequest = Pick<RequestHead, "cluster" | "method" | "target" | "scope"> & { token: string };
+
+/** What the proof of a newer token is bound to. No request has such a method, so that neither's proof is the other's. */
+export function provenCredential({
+  cluster,
+  exchangeId,
+  token,
+}: Pick<Credential, "cluster" | "exchangeId" | "token">): ProvenRequest {
+  return { cluster, method: "credential", target: `/${exchangeIdText(exchangeId)}`, token };
+}
 
 /** The claims of a DPoP proof (RFC 9449, 4.2), with two of ours. */
 export interface ProofClaims {

@@ -1,7 +1,8 @@
 import type { ServerHttp2Stream } from "node:http2";
-import { bearerToken, type Subject } from "@fairlead/authentication";
+import { bearerToken, LiveExchanges, type Subject } from "@fairlead/authentication";
 import { tokenExpired } from "@fairlead/authorization";
 import {
+  answerCredential,
   decodeRequest,
   ErrorCode,
   FairleadError,
@@ -14,18 +15,10 @@ import {
   splice,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import type { Admission, ExchangeRequest } from "../access/admission.ts";
+import type { Admission } from "../access/admission.ts";
 import type { ExchangeLimits } from "../limits/exchange-limits.ts";
 import type { Attachments, TakenLane } from "./attachments.ts";
-
-/** An exchange under way. */
-interface LiveExchange {
-  caller: Subject;
-  request: ExchangeRequest;
-  /** When it is to be judged again, in milliseconds since the epoch. */
-  untilMs: number;
-  cut(reason: FairleadError): void;
-}
+import { CarryOn, type Exchange } from "./carry-on.ts";
 
 /** The frame that opens an exchange, and when it came, from `performance.now()`. */
 interface OpeningFrame {
@@ -40,13 +33,16 @@ export class AccessServiceHandler {
   readonly #attachments: Attachments;
   readonly #log: Logger;
   readonly #lanes = new Set<Lane>();
-  readonly #exchanges = new Set<LiveExchange>();
+  readonly #exchanges = new Set<Exchange>();
+  readonly #byId = new LiveExchanges<Exchange>(Hop.RELAY);
+  readonly #carryOn: CarryOn;
 
   constructor(admission: Admission, limits: ExchangeLimits, attachments: Attachments, log: Logger) {
     this.#admission = admission;
     this.#limits = limits;
     this.#attachments = attachments;
     this.#log = log;
+    this.#carryOn = new CarryOn(admission, limits, attachments, this.#byId);
   }
 
   get counts(): { client_lanes: number; exchanges: number } {
@@ -72,7 +68,7 @@ export class AccessServiceHandler {
     for (const live of this.#exchanges) if (live.untilMs <= nowMs) this.#judgeAgain(live);
   }
 
-  #judgeAgain(live: LiveExchange): void {
+  #judgeAgain(live: Exchange): void {
     try {
       if (live.caller.expiresAtMs <= Date.now()) throw tokenExpired(Hop.RELAY);
       live.untilMs = this.#admission.admitExchange(live.caller, live.request);
@@ -104,7 +100,11 @@ export class AccessServiceHandler {
 
   #onRequest(lane: Lane, opening: OpeningFrame): void {
     try {
-      const head = requestHeadOf(decodeRequest(opening.message), Hop.CLIENT_PROXY);
+      const frame = decodeRequest(opening.message);
+      if (frame.case === "credential") {
+        return void answerCredential(lane, frame.value, Hop.RELAY, (credential) => this.#carryOn.judge(credential));
+      }
+      const head = requestHeadOf(frame, Hop.CLIENT_PROXY);
       const token = credentialOf(head);
       const subject = this.#admission.known(token);
       if (subject && this.#openAtOnce(lane, head, subject, opening)) return;
@@ -186,15 +186,18 @@ export class AccessServiceHandler {
     lane: Lane,
     head: RequestHead,
     taken: TakenLane,
-    admitted: Pick<LiveExchange, "caller" | "untilMs">,
+    admitted: Pick<Exchange, "caller" | "untilMs">,
     leave: () => void,
   ): (message: Uint8Array, receivedAt: number) => void {
     const { cluster, method, target, upgrade, scope } = head;
     this.#log.debug({ exchange: head.exchangeId, user: admitted.caller.user, cluster }, "exchange");
     const request = { cluster, method, target, upgrade, scope };
-    const live: LiveExchange = { ...admitted, request, cut: (reason) => taken.lane.reset(reason) };
+    const { attachment } = taken;
+    const live: Exchange = { ...admitted, request, attachment, cut: (reason) => taken.lane.reset(reason) };
+    const forget = this.#byId.begin(head, live);
     const ended = (): void => {
       this.#exchanges.delete(live);
+      forget();
       leave();
     };
     this.#exchanges.add(live);

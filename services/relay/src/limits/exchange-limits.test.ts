@@ -113,6 +113,29 @@ describe("the limit of the relay", () => {
   });
 });
 
+describe("what is asked about an exchange that is under way", () => {
+  it("takes no place: it may be asked where all are taken", () => {
+    const limits = limitsWith({ exchangesPerUser: 1, exchangesPerCluster: 1, exchangesPerRelay: 1 });
+    limits.take("jane", "prod");
+    limits.takeTurn("jane", "prod");
+    expect(limits.exchanges).toBe(1);
+  });
+
+  it("counts among what the user begins, and is refused and told as that is", () => {
+    const limits = limitsWith({ newExchangesPerUserPerSecond: 1, newExchangesPerUserBurst: 3 });
+    limits.take("jane", "prod");
+    limits.takeTurn("jane", "prod");
+    limits.takeTurn("jane", "prod");
+    const refused = { code: ErrorCode.LIMIT_EXCEEDED, retryAfterSeconds: 1 };
+    expect(() => limits.takeTurn("jane", "prod")).toThrow(expect.objectContaining(refused));
+    expect(refusalOf(limits, "jane").message).toMatch(/newExchangesPerUserPerSecond/);
+    expect(told).toEqual([{ user: "jane", cluster: "prod", limit: "newExchangesPerUserPerSecond" }]);
+    limits.takeTurn("joe", "prod");
+    nowMs += 1_000;
+    limits.takeTurn("jane", "prod");
+  });
+});
+
 it("of several limits that are reached, the caller's own is told: about that one they can do most", () => {
   const limits = limitsWith({ exchangesPerUser: 1, exchangesPerCluster: 1, exchangesPerRelay: 1 });
   limits.take("jane", "prod");

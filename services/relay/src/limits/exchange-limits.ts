@@ -74,16 +74,30 @@ export class ExchangeLimits {
     const user = this.#user(userName, nowMs);
     const full = this.#fullLimit(user, cluster);
     if (full) throw this.#refuse(full, userName, user, cluster, PLACE_RETRY_SECONDS);
-    const waitMs = user.bucket.take(nowMs); // last, since it is the one that takes something
-    if (waitMs > 0) {
-      throw this.#refuse("newExchangesPerUserPerSecond", userName, user, cluster, Math.ceil(waitMs / 1_000));
-    }
+    this.#takeTurn(userName, user, cluster, nowMs); // last, since it is the one that takes something
     this.#add(user, cluster, 1);
     let held = true;
     return () => {
       if (held) this.#add(user, cluster, -1);
       held = false;
     };
+  }
+
+  /**
+   * Counts what is asked about an exchange that has its place, as if it were a new one. Who is at the limit of exchanges
+   * at once may still carry them on.
+   *
+   * @throws FairleadError LIMIT_EXCEEDED, with the seconds to wait
+   */
+  takeTurn(userName: string, cluster: string): void {
+    const nowMs = this.#options.nowMs();
+    this.#takeTurn(userName, this.#user(userName, nowMs), cluster, nowMs);
+  }
+
+  #takeTurn(userName: string, user: ActiveUser, cluster: string, nowMs: number): void {
+    const waitMs = user.bucket.take(nowMs);
+    if (waitMs === 0) return;
+    throw this.#refuse("newExchangesPerUserPerSecond", userName, user, cluster, Math.ceil(waitMs / 1_000));
   }
 
   /** The limit on exchanges at once that is reached; the caller's own first: about that one they can do most. */

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/tunnel/v1alpha1/exchange.proto.
  */
 export const file_fairlead_tunnel_v1alpha1_exchange: GenFile = /*@__PURE__*/
-  fileDesc("CidmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZXhjaGFuZ2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSLcAgoMUmVxdWVzdEZyYW1lEjUKBGhlYWQYASABKAsyJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVxdWVzdEhlYWRIABIuCgRkYXRhGAIgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYAyABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASNwoFd2hvbGUYBCABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXF1ZXN0SABCeAoFZnJhbWUSb4roGA1zdGFydCAtPiBpZGxliugYEmlkbGUgLT4gaGVhZCB3aG9sZYroGBBoZWFkIC0+IGRhdGEgZW5kiugYEGRhdGEgLT4gZGF0YSBlbmSK6BgLZW5kIC0+IGlkbGWK6BgNd2hvbGUgLT4gaWRsZUoECAUQDSL8BAoNUmVzcG9uc2VGcmFtZRIwCgVyZWFkeRgBIAEoCzIfLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWFkeUgAEj8KDWluZm9ybWF0aW9uYWwYAiABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVzcG9uc2VIZWFkSAASNgoEaGVhZBgDIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWRIABIuCgRkYXRhGAQgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYBSABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASOAoFd2hvbGUYBiABKAsyJy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXNwb25zZUgAEjAKBWVycm9yGAcgASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkVycm9ySABC7wEKBWZyYW1lEuUBiugYDnN0YXJ0IC0+IHJlYWR5iugYDXJlYWR5IC0+IGlkbGWK6BgmaWRsZSAtPiBpbmZvcm1hdGlvbmFsIGhlYWQgd2hvbGUgZXJyb3KK6BgvaW5mb3JtYXRpb25hbCAtPiBpbmZvcm1hdGlvbmFsIGhlYWQgd2hvbGUgZXJyb3KK6BgWaGVhZCAtPiBkYXRhIGVuZCBlcnJvcoroGBZkYXRhIC0+IGRhdGEgZW5kIGVycm9yiugYC2VuZCAtPiBpZGxliugYDXdob2xlIC0+IGlkbGWK6BgNZXJyb3IgLT4gaWRsZUoECAgQESIbCgVSZWFkeRISCgpzZXNzaW9uX2lkGAEgASgMIiUKBkhlYWRlchIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgMIu4BCgtSZXF1ZXN0SGVhZBITCgtleGNoYW5nZV9pZBgBIAEoDBIPCgdjbHVzdGVyGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXISDwoHdXBncmFkZRgGIAEoCRIVCg13YW50c190aW1pbmdzGAcgASgIEi4KBXNjb3BlGAggASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlNjb3BlEg4KBmNsaWVudBgJIAEoCSJQCgVTY29wZRIRCglyZWFkX29ubHkYASABKAgSNAoGZ3JvdXBzGAIgASgLMiQuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkdyb3VwTGltaXQiGwoKR3JvdXBMaW1pdBINCgVuYW1lcxgBIAMoCSKFAQoMV2hvbGVSZXF1ZXN0EjMKBGhlYWQYASABKAsyJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVxdWVzdEhlYWQSDAoEYm9keRgCIAEoDBIyCgh0cmFpbGVycxgDIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXIivQEKDFJlc3BvbnNlSGVhZBITCgtleGNoYW5nZV9pZBgBIAEoDBIOCgZzdGF0dXMYAiABKA0SDgoGcmVhc29uGAMgASgJEjEKB2hlYWRlcnMYBCADKAsyIC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSGVhZGVyEg8KB3VwZ3JhZGUYBSABKAkSNAoHdGltaW5ncxgGIAMoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Ib3BUaW1pbmciTAoJSG9wVGltaW5nEioKA2hvcBgBIAEoDjIdLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Ib3ASEwoLZHVyYXRpb25fdXMYAiABKA0ihwEKDVdob2xlUmVzcG9uc2USNAoEaGVhZBgBIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWQSDAoEYm9keRgCIAEoDBIyCgh0cmFpbGVycxgDIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXIiJAoERGF0YRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDCJXCgNFbmQSDgoGb2Zmc2V0GAEgASgEEgwKBGRhdGEYAiABKAwSMgoIdHJhaWxlcnMYAyADKAsyIC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSGVhZGVyYgZwcm90bzM", [file_fairlead_stream_v1alpha1_order, file_fairlead_tunnel_v1alpha1_error]);
+  fileDesc("CidmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZXhjaGFuZ2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSK7AwoMUmVxdWVzdEZyYW1lEjUKBGhlYWQYASABKAsyJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVxdWVzdEhlYWRIABIuCgRkYXRhGAIgASgLMh4uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkRhdGFIABIsCgNlbmQYAyABKAsyHS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRW5kSAASNwoFd2hvbGUYBCABKAsyJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuV2hvbGVSZXF1ZXN0SAASOgoKY3JlZGVudGlhbBgNIAEoCzIkLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5DcmVkZW50aWFsSABCmgEKBWZyYW1lEpABiugYDXN0YXJ0IC0+IGlkbGWK6BgdaWRsZSAtPiBoZWFkIHdob2xlIGNyZWRlbnRpYWyK6BgQaGVhZCAtPiBkYXRhIGVuZIroGBBkYXRhIC0+IGRhdGEgZW5kiugYC2VuZCAtPiBpZGxliugYDXdob2xlIC0+IGlkbGWK6BgSY3JlZGVudGlhbCAtPiBpZGxlSgQIBRANIvwECg1SZXNwb25zZUZyYW1lEjAKBXJlYWR5GAEgASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlYWR5SAASPwoNaW5mb3JtYXRpb25hbBgCIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWRIABI2CgRoZWFkGAMgASgLMiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlc3BvbnNlSGVhZEgAEi4KBGRhdGEYBCABKAsyHi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRGF0YUgAEiwKA2VuZBgFIAEoCzIdLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5FbmRIABI4CgV3aG9sZRgGIAEoCzInLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5XaG9sZVJlc3BvbnNlSAASMAoFZXJyb3IYByABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRXJyb3JIAELvAQoFZnJhbWUS5QGK6BgOc3RhcnQgLT4gcmVhZHmK6BgNcmVhZHkgLT4gaWRsZYroGCZpZGxlIC0+IGluZm9ybWF0aW9uYWwgaGVhZCB3aG9sZSBlcnJvcoroGC9pbmZvcm1hdGlvbmFsIC0+IGluZm9ybWF0aW9uYWwgaGVhZCB3aG9sZSBlcnJvcoroGBZoZWFkIC0+IGRhdGEgZW5kIGVycm9yiugYFmRhdGEgLT4gZGF0YSBlbmQgZXJyb3KK6BgLZW5kIC0+IGlkbGWK6BgNd2hvbGUgLT4gaWRsZYroGA1lcnJvciAtPiBpZGxlSgQICBARIhsKBVJlYWR5EhIKCnNlc3Npb25faWQYASABKAwiJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAwi7gEKC1JlcXVlc3RIZWFkEhMKC2V4Y2hhbmdlX2lkGAEgASgMEg8KB2NsdXN0ZXIYAiABKAkSDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIxCgdoZWFkZXJzGAUgAygLMiAuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkhlYWRlchIPCgd1cGdyYWRlGAYgASgJEhUKDXdhbnRzX3RpbWluZ3MYByABKAgSLgoFc2NvcGUYCCABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuU2NvcGUSDgoGY2xpZW50GAkgASgJIlAKBVNjb3BlEhEKCXJlYWRfb25seRgBIAEoCBI0CgZncm91cHMYAiABKAsyJC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuR3JvdXBMaW1pdCIbCgpHcm91cExpbWl0Eg0KBW5hbWVzGAEgAygJIoUBCgxXaG9sZVJlcXVlc3QSMwoEaGVhZBgBIAEoCzIlLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXF1ZXN0SGVhZBIMCgRib2R5GAIgASgMEjIKCHRyYWlsZXJzGAMgAygLMiAuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkhlYWRlciJQCgpDcmVkZW50aWFsEhMKC2V4Y2hhbmdlX2lkGAEgASgMEg8KB2NsdXN0ZXIYAiABKAkSDQoFdG9rZW4YAyABKAkSDQoFcHJvb2YYBCABKAkivQEKDFJlc3BvbnNlSGVhZBITCgtleGNoYW5nZV9pZBgBIAEoDBIOCgZzdGF0dXMYAiABKA0SDgoGcmVhc29uGAMgASgJEjEKB2hlYWRlcnMYBCADKAsyIC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSGVhZGVyEg8KB3VwZ3JhZGUYBSABKAkSNAoHdGltaW5ncxgGIAMoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Ib3BUaW1pbmciTAoJSG9wVGltaW5nEioKA2hvcBgBIAEoDjIdLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Ib3ASEwoLZHVyYXRpb25fdXMYAiABKA0ihwEKDVdob2xlUmVzcG9uc2USNAoEaGVhZBgBIAEoCzImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUhlYWQSDAoEYm9keRgCIAEoDBIyCgh0cmFpbGVycxgDIAMoCzIgLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFkZXIiJAoERGF0YRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDCJXCgNFbmQSDgoGb2Zmc2V0GAEgASgEEgwKBGRhdGEYAiABKAwSMgoIdHJhaWxlcnMYAyADKAsyIC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSGVhZGVyYgZwcm90bzM", [file_fairlead_stream_v1alpha1_order, file_fairlead_tunnel_v1alpha1_error]);
 
 /**
  * RequestFrame is one message of a lane's request direction. A lane carries one exchange at a time and is then
@@ -63,6 +63,15 @@ export type RequestFrame = Message<"fairlead.tunnel.v1alpha1.RequestFrame"> & {
      */
     value: WholeRequest;
     case: "whole";
+  } | {
+    /**
+     * A newer token for an exchange that is under way on another lane. Answered as a request is: by `whole` with
+     * status 204 if the exchange goes on by it, by `error` if not, and then it ends when it would have ended.
+     *
+     * @generated from field: fairlead.tunnel.v1alpha1.Credential credential = 13;
+     */
+    value: Credential;
+    case: "credential";
   } | { case: undefined; value?: undefined };
 };
 
@@ -366,6 +375,52 @@ export const WholeRequestSchema: GenMessage<WholeRequest> = /*@__PURE__*/
   messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 7);
 
 /**
+ * Credential carries an exchange on beyond the token that it was begun with. Relay and identity proxy each look at it
+ * by themselves; an exchange that is unknown, and one of somebody else, are refused alike (ERROR_CODE_ACCESS_DENIED).
+ * A hop that does not know this frame ends the lane that it came on, and no exchange: the lane was idle.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.Credential
+ */
+export type Credential = Message<"fairlead.tunnel.v1alpha1.Credential"> & {
+  /**
+   * The exchange, as its head names it.
+   *
+   * @generated from field: bytes exchange_id = 1;
+   */
+  exchangeId: Uint8Array;
+
+  /**
+   * The cluster's name at the relay, as in the exchange's head.
+   *
+   * @generated from field: string cluster = 2;
+   */
+  cluster: string;
+
+  /**
+   * The caller's newer token: of the same user, uid, groups, extras and key, and of a later expiry. The exchange keeps
+   * the scope that it has.
+   *
+   * @generated from field: string token = 3;
+   */
+  token: string;
+
+  /**
+   * The DPoP proof, if the token is bound to a key (RFC 9449): its method is `credential`, its target `/` and the
+   * exchange's id as a UUID.
+   *
+   * @generated from field: string proof = 4;
+   */
+  proof: string;
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.Credential.
+ * Use `create(CredentialSchema)` to create a new message.
+ */
+export const CredentialSchema: GenMessage<Credential> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 8);
+
+/**
  * ResponseHead is what a response says before its body.
  *
  * @generated from message fairlead.tunnel.v1alpha1.ResponseHead
@@ -419,7 +474,7 @@ export type ResponseHead = Message<"fairlead.tunnel.v1alpha1.ResponseHead"> & {
  * Use `create(ResponseHeadSchema)` to create a new message.
  */
 export const ResponseHeadSchema: GenMessage<ResponseHead> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 8);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 9);
 
 /**
  * HopTiming says how long a hop waited for the answer.
@@ -447,7 +502,7 @@ export type HopTiming = Message<"fairlead.tunnel.v1alpha1.HopTiming"> & {
  * Use `create(HopTimingSchema)` to create a new message.
  */
 export const HopTimingSchema: GenMessage<HopTiming> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 9);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 10);
 
 /**
  * WholeResponse is a response that fits one message.
@@ -482,7 +537,7 @@ export type WholeResponse = Message<"fairlead.tunnel.v1alpha1.WholeResponse"> & 
  * Use `create(WholeResponseSchema)` to create a new message.
  */
 export const WholeResponseSchema: GenMessage<WholeResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 10);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 11);
 
 /**
  * Data is a piece of a body or of an upgraded connection.
@@ -510,7 +565,7 @@ export type Data = Message<"fairlead.tunnel.v1alpha1.Data"> & {
  * Use `create(DataSchema)` to create a new message.
  */
 export const DataSchema: GenMessage<Data> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 11);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 12);
 
 /**
  * End says that a direction is complete: nothing was lost and nothing more will come.
@@ -545,5 +600,5 @@ export type End = Message<"fairlead.tunnel.v1alpha1.End"> & {
  * Use `create(EndSchema)` to create a new message.
  */
 export const EndSchema: GenMessage<End> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 12);
+  messageDesc(file_fairlead_tunnel_v1alpha1_exchange, 13);
 
