@@ -72,7 +72,14 @@ export class Tunnel {
     this.processes = {
       relay: this.#process("relay", "@fairlead/relay/main", () => ["--config", this.file("relay.yaml")]),
       "identity proxy": this.#process("identity proxy", "@fairlead/identity-proxy/main", () => [
-        ...["--listen", socket, "--authentication", this.file("identity-proxy-authentication.yaml")],
+        ...[
+          "--listen",
+          socket,
+          "--cluster",
+          options.cluster,
+          "--authentication",
+          this.file("identity-proxy-authentication.yaml"),
+        ],
         ...["--kubeconfig", options.impersonatorKubeconfig],
       ]),
       agent: this.#process("agent", "@fairlead/agent/main", () => [

@@ -9,8 +9,6 @@ export type Opening = Extract<Request, { case: "head" | "whole" }>;
 
 /** What a hostile relay does to an exchange. What is left out it does as an honest one would. */
 export interface Attempt {
-  /** The cluster whose agent gets it, instead of the one that the client asked for. */
-  readonly cluster?: string;
   /** What goes on in the place of a frame of the request. */
   request?(frame: Request): readonly Request[];
   /** What goes on in the place of a frame of the answer; `cut` ends the client's lane at once. */

@@ -104,7 +104,7 @@ export class ChangedRelay {
     new ClientCall(stream, {
       attempt: () => this.attempt,
       seen: (frame) => this.seen.push(frame),
-      take: (cluster, events) => this.agents.take(cluster ?? this.#cluster, events),
+      take: (events) => this.agents.take(this.#cluster, events),
     });
   }
 

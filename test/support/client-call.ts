@@ -16,7 +16,7 @@ export interface ClientCallOptions {
   /** What is done to the exchange that begins now. */
   attempt(): Attempt;
   seen(frame: Opening): void;
-  take(cluster: string | undefined, events: TakerEvents): Promise<AgentLane>;
+  take(events: TakerEvents): Promise<AgentLane>;
 }
 
 /** A client's lane at a hostile relay: each exchange of it goes on by a lane of an agent's own, changed on its way. */
@@ -61,7 +61,7 @@ export class ClientCall {
 
   #takeLane(attempt: Attempt): Promise<AgentLane> {
     let over = false;
-    const taken = this.#options.take(attempt.cluster, {
+    const taken = this.#options.take({
       frame: (frame) => {
         over = frame.case === "whole" || frame.case === "end" || frame.case === "error";
         this.#onResponse(attempt, frame);

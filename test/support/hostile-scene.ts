@@ -89,7 +89,8 @@ export class HostileScene {
     this.tunnel = tunnel;
     this.#stops.push(() => this.relay.stop(), stop);
     if (!withOther) return;
-    const agent = await startOtherAgent(tunnel, this.relay.url, OTHER_AGENTS_TOKEN, [this.issuer.entry(["fairlead"])]);
+    const other = { cluster: OTHER, agentToken: OTHER_AGENTS_TOKEN, jwt: [this.issuer.entry(["fairlead"])] };
+    const agent = await startOtherAgent(tunnel, this.relay.url, other);
     this.#stops.push(() => agent.end());
   }
 

@@ -5,18 +5,23 @@ import { stringify } from "yaml";
 
 const require = createRequire(import.meta.url);
 
+interface OtherCluster {
+  /** Its name, as its own identity proxy is told. */
+  cluster: string;
+  /** By which the relay knows that the agent is of this cluster. */
+  agentToken: string;
+  /** The issuers whose tokens count there, as AuthenticationConfiguration has them. */
+  jwt: readonly object[];
+}
+
 /**
  * Starts an agent with an identity proxy beside it, which is what a relay sees of a cluster, at a hostile relay. The
  * apiserver behind it is the tunnel's: neither it nor its identity proxies know.
- *
- * @param agentToken by which the relay knows that it is of another cluster
- * @param jwt the issuers whose tokens count there, as AuthenticationConfiguration has them
  */
 export async function startOtherAgent(
   tunnel: Tunnel,
   relayUrl: string,
-  agentToken: string,
-  jwt: readonly object[],
+  { cluster, agentToken, jwt }: OtherCluster,
 ): Promise<TunnelProcess> {
   const tokenFile = tunnel.file("other-agent-token");
   await writeFile(tokenFile, agentToken, { mode: 0o600 });
@@ -28,7 +33,7 @@ export async function startOtherAgent(
     main: require.resolve("@fairlead/agent/main"),
     args: () => [
       ...["--relay", relayUrl, "--relay-ca", tunnel.file("ca.crt"), "--token-file", tokenFile],
-      ...["--kubeconfig", tunnel.impersonatorKubeconfig],
+      ...["--kubeconfig", tunnel.impersonatorKubeconfig, "--cluster", cluster],
       ...["--authentication", authentication, "--grace", "1"],
     ],
     logFile: tunnel.file("other-agent.log"),

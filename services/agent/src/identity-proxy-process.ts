@@ -5,6 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NODE_FLAGS } from "@fairlead/service";
 
+/** Flags of the identity proxy. */
+export interface IdentityProxyFlags {
+  /** Whose credential may only impersonate; the identity proxy checks that. */
+  kubeconfig: string;
+  context: string | undefined;
+  /** The name that the relay has for the cluster. */
+  cluster: string;
+  /** The AuthenticationConfiguration file. */
+  authentication: string;
+}
+
 /** An identity proxy that runs beside the agent. */
 export interface IdentityProxyProcess {
   /** What the agent's `--identity-proxy` would be: `unix:PATH`. */
@@ -17,15 +28,16 @@ export interface IdentityProxyProcess {
 /**
  * Starts an identity proxy beside the agent, for an agent outside the cluster: a process of its own, on a Unix socket
  * in a private folder, with a kubeconfig for the apiserver.
- *
- * @param kubeconfig whose credential may only impersonate; the identity proxy checks that
- * @param authentication the AuthenticationConfiguration file
  */
-export function startIdentityProxy(kubeconfig: string, authentication: string, context?: string): IdentityProxyProcess {
+export function startIdentityProxy(flags: IdentityProxyFlags): IdentityProxyProcess {
+  const { kubeconfig, context, cluster, authentication } = flags;
   const folder = mkdtempSync(join(tmpdir(), "fairlead-agent-"));
   const address = `unix:${join(folder, "identity-proxy.sock")}`;
   const main = createRequire(import.meta.url).resolve("@fairlead/identity-proxy/main");
-  const args = [main, "--listen", address, "--kubeconfig", kubeconfig, "--authentication", authentication];
+  const args = [
+    ...[main, "--listen", address, "--cluster", cluster],
+    ...["--kubeconfig", kubeconfig, "--authentication", authentication],
+  ];
   if (context !== undefined) args.push("--context", context);
   // The pipe on its standard input ends with this process, however that ends; then it ends too.
   const env = { ...process.env, FAIRLEAD_EXIT_WITH_STDIN: "1" };

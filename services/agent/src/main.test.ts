@@ -62,6 +62,11 @@ describe("an agent does not start", () => {
       /--kubeconfig needs --authentication/,
     ],
     [
+      "beside one without the cluster's name",
+      () => [...relay, ...token(), "--kubeconfig", "k", "--authentication", "a"],
+      /--kubeconfig needs --cluster/,
+    ],
+    [
       "with one by TLS without own certificate",
       () => [...relay, ...token(), "--identity-proxy", "https://127.0.0.1:1"],
       /needs --tls-cert and --tls-key/,

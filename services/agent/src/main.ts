@@ -15,6 +15,7 @@ interface Options extends ServiceCommandOptions {
   tlsCert?: string;
   tlsKey?: string;
   kubeconfig?: string;
+  cluster?: string;
   context?: string;
   authentication?: string;
 }
@@ -31,12 +32,13 @@ const command = new Command("fairlead-agent")
   .option("--tls-cert <file>", "the agent's certificate for the identity proxy")
   .option("--tls-key <file>", "its key")
   .option("--kubeconfig <file>", "outside a cluster: start an identity proxy beside the agent with this kubeconfig")
+  .option("--cluster <name>", "with --kubeconfig: the name that the relay has for the cluster")
   .option("--context <name>", "context of the kubeconfig")
   .option("--authentication <file>", "with --kubeconfig: the identity proxy's AuthenticationConfiguration")
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead-agent --relay https://relay.example.com --token-file token --identity-proxy unix:/run/fairlead/identity.sock\n" +
-      "  fairlead-agent --relay https://relay.example.com --token-file token --kubeconfig impersonator.conf --authentication auth.yaml",
+      "  fairlead-agent --relay https://relay.example.com --token-file token --kubeconfig impersonator.conf --cluster prod-eu1 --authentication auth.yaml",
   );
 
 const options = addProcessOptions(command).parse().opts<Options>();
@@ -75,11 +77,13 @@ function readToken(file: string): string {
   return token;
 }
 
-function besideIdentityProxy({ kubeconfig, authentication, identityProxy, context }: Options) {
+function besideIdentityProxy({ kubeconfig, cluster, authentication, identityProxy, context }: Options) {
   if (kubeconfig === undefined) return undefined;
   if (identityProxy !== undefined) throw new Error("give --identity-proxy or --kubeconfig, not both");
   if (authentication === undefined) throw new Error("--kubeconfig needs --authentication: whose tokens count");
-  return startIdentityProxy(kubeconfig, authentication, context);
+  if (cluster === undefined)
+    throw new Error("--kubeconfig needs --cluster: the name that the relay has for the cluster");
+  return startIdentityProxy({ kubeconfig, cluster, authentication, context });
 }
 
 function identityProxyPeer({ identityProxyCa, tlsCert, tlsKey }: Options, address: string | undefined): Peer {

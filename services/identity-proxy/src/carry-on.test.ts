@@ -65,7 +65,7 @@ beforeEach(async () => {
   const carryOn = new CarryOn(callers, log);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({ callers, apiserver, rights: rightsTo("uids"), log, carryOn }),
+    identityProxy({ cluster: "prod", callers, apiserver, rights: rightsTo("uids"), log, carryOn }),
     (credential) => carryOn.judge(credential),
   );
   const path = (await server.start()).slice("unix:".length);

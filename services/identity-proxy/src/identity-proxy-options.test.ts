@@ -62,7 +62,7 @@ async function laneTo(options: Partial<IdentityProxyOptions>): Promise<Requester
   const rights = rightsTo("*");
   const callers = new Callers(verifier);
   const carryOn = new CarryOn(callers, log);
-  const prepareFor = identityProxy({ callers, apiserver, rights, log, carryOn, ...options });
+  const prepareFor = identityProxy({ cluster: "prod", callers, apiserver, rights, log, carryOn, ...options });
   const server = new LaneServer({ kind: "unix", path: join(folder, "s", "identity.sock") }, prepareFor);
   const path = (await server.start()).slice("unix:".length);
   const client = new GrpcConnection(() => ({ path }));
@@ -239,15 +239,15 @@ it("tokens of the cluster's own service accounts are refused where nothing is sa
 describe("the way of a request", () => {
   it("is in extras, each once", async () => {
     const lane = await laneTo({});
-    await lane.exchange({ ...asJane(), cluster: "prod-eu1", client: "fairlead/0.1.0" });
+    await lane.exchange({ ...asJane(), client: "fairlead/0.1.0" });
     const [seen] = cluster.seen;
-    expect(valuesOf(seen, "impersonate-extra-fairlead.dev%2fcluster")).toEqual(["prod-eu1"]);
+    expect(valuesOf(seen, "impersonate-extra-fairlead.dev%2fcluster")).toEqual(["prod"]);
     expect(valuesOf(seen, "impersonate-extra-fairlead.dev%2fclient")).toEqual(["fairlead/0.1.0"]);
   });
 
   it("is left out where the account has no right to say it", async () => {
     const lane = await laneTo({ rights: rightsTo("userextras/fairlead.dev/client") });
-    await lane.exchange({ ...asJane(), cluster: "prod-eu1", client: "fairlead/0.1.0" });
+    await lane.exchange({ ...asJane(), client: "fairlead/0.1.0" });
     const extras = cluster.seen[0]?.headers.filter(([name]) => /^impersonate-extra-/i.test(name));
     expect(extras).toEqual([["Impersonate-Extra-fairlead.dev%2fclient", "fairlead/0.1.0"]]);
   });

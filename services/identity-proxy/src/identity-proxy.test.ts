@@ -45,7 +45,14 @@ beforeEach(async () => {
   const [callers, log] = [new Callers(verifier), recordingLog()];
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({ callers, apiserver, rights: rightsTo("uids"), log, carryOn: new CarryOn(callers, log) }),
+    identityProxy({
+      cluster: "prod",
+      callers,
+      apiserver,
+      rights: rightsTo("uids"),
+      log,
+      carryOn: new CarryOn(callers, log),
+    }),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));
@@ -170,6 +177,16 @@ describe("a request through the identity proxy", () => {
 });
 
 describe("a request that never reaches the apiserver", () => {
+  it("is for another cluster, though its caller may come in here too", async () => {
+    const answer = await requester.exchange({ ...asJane(), cluster: "staging" });
+    expect(faultOf(answer)).toMatchObject({
+      code: ErrorCode.ACCESS_DENIED,
+      hop: Hop.IDENTITY_PROXY,
+      message: expect.stringContaining('for the cluster "staging", and this is another'),
+    });
+    expect(cluster.seen).toEqual([]);
+  });
+
   const refused: [what: string, head: () => Parameters<Requester["exchange"]>[0], code: ErrorCode][] = [
     ["has no token", () => ({}), ErrorCode.TOKEN_REFUSED],
     [

@@ -1,7 +1,7 @@
 import type { Subject } from "@fairlead/authentication";
 import { checkScope, narrowed } from "@fairlead/authorization";
 import type { Prepare, Upstream } from "@fairlead/http-bridge";
-import { Hop, type RequestHead } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { ActingAs } from "./acting-as.ts";
 import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
@@ -23,6 +23,8 @@ import { requestedIdentity } from "./requested-identity.ts";
 
 /** What an identity proxy decides by. */
 export interface IdentityProxyOptions {
+  /** The name that the relay has for this cluster. */
+  cluster: string;
   callers: Callers;
   apiserver: Apiserver;
   rights: Rights;
@@ -42,7 +44,7 @@ export interface IdentityProxyOptions {
  *   ACCESS_DENIED, MALFORMED_REQUEST or ISSUER_UNAVAILABLE
  */
 export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => Prepare {
-  const { callers, apiserver, rights, log, carryOn, actingAs, serviceAccountIssuer } = options;
+  const { cluster, callers, apiserver, rights, log, carryOn, actingAs, serviceAccountIssuer } = options;
   const record = new RequestRecord(log);
   const judge = (status: number) => apiserver.judge(status);
 
@@ -84,6 +86,7 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
   };
   return (way) => (head) => {
     try {
+      if (head.cluster !== cluster) throw otherCluster(head.cluster);
       const token = callerToken(head);
       const known = callers.known(token);
       const connection = apiserver.current;
@@ -103,4 +106,13 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
     const caller = await callers.authenticate(token, head);
     return impersonating(caller, head, way, await apiserver.connection());
   }
+}
+
+/**
+ * A relay that carries a request to another cluster than it is for, by fault or by intent: a proof would be as good here,
+ * since it is bound to the name that the request has.
+ */
+function otherCluster(name: string): FairleadError {
+  const sentence = `the request is for the cluster ${JSON.stringify(name)}, and this is another; --cluster of the identity proxy is the name that its relay has for it`;
+  return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
 }

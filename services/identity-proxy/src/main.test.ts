@@ -73,7 +73,7 @@ async function freePort(): Promise<number> {
 }
 
 const listen = (name: string) => ["--listen", `unix:${file(name)}`];
-const good = () => ["--authentication", file("auth.yaml"), "--kubeconfig", file("kubeconfig")];
+const good = () => ["--cluster", "prod", "--authentication", file("auth.yaml"), "--kubeconfig", file("kubeconfig")];
 
 describe("an identity proxy", () => {
   it("says where it listens when it has checked its own rights, serves lanes there, and stops in good order", async () => {
@@ -94,7 +94,7 @@ describe("an identity proxy", () => {
   it("counts an authentication configuration that cannot be used, and the one before goes on to count", async () => {
     const changed = file("changed-auth.yaml");
     await writeFile(changed, AUTHENTICATION);
-    const authentication = ["--authentication", changed, "--kubeconfig", file("kubeconfig")];
+    const authentication = ["--cluster", "prod", "--authentication", changed, "--kubeconfig", file("kubeconfig")];
     const port = await freePort();
     const { child, ended } = start([...listen("changed.sock"), ...authentication, "--private", `127.0.0.1:${port}`]);
     await once(createInterface(child.stdout ?? process.stdin), "line");
@@ -125,7 +125,15 @@ describe("an identity proxy does not start", () => {
     ["on a port without TLS", () => ["--listen", "127.0.0.1:0", ...good()], /only the agent may come in/],
     [
       "with an authentication file that is refused",
-      () => [...listen("a.sock"), "--authentication", file("bad-auth.yaml"), "--kubeconfig", file("kubeconfig")],
+      () => [
+        ...listen("a.sock"),
+        "--cluster",
+        "prod",
+        "--authentication",
+        file("bad-auth.yaml"),
+        "--kubeconfig",
+        file("kubeconfig"),
+      ],
       /bad-auth\.yaml: jwt\[0\]\.issuer\.url: an https:\/\/ URL is due/,
     ],
     ["with a context that is missing", () => [...listen("a.sock"), ...good(), "--context", "x"], /no current cluster/],

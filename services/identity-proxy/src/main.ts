@@ -14,6 +14,7 @@ import { checkLeastPrivilege } from "./least-privilege.ts";
 
 interface Options extends ServiceCommandOptions {
   listen: string;
+  cluster: string;
   tlsCert?: string;
   tlsKey?: string;
   clientCa?: string;
@@ -32,6 +33,7 @@ const command = new Command("fairlead-identity-proxy")
   .option("--tls-cert <file>", "certificate for HOST:PORT")
   .option("--tls-key <file>", "its key")
   .option("--client-ca <file>", "authority that signed the agent's certificate")
+  .requiredOption("--cluster <name>", "the name that the relay has for this cluster; requests for others are refused")
   .requiredOption(
     "--authentication <file>",
     "AuthenticationConfiguration (apiserver.config.k8s.io/v1): whose tokens count",
@@ -50,8 +52,8 @@ const command = new Command("fairlead-identity-proxy")
   .option("--context <name>", "context of the kubeconfig")
   .addHelpText(
     "after",
-    "\nExamples:\n  fairlead-identity-proxy --listen unix:/run/fairlead/identity.sock --authentication auth.yaml\n" +
-      "  fairlead-identity-proxy --listen 0.0.0.0:8444 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml",
+    "\nExamples:\n  fairlead-identity-proxy --listen unix:/run/fairlead/identity.sock --cluster prod-eu1 --authentication auth.yaml\n" +
+      "  fairlead-identity-proxy --listen 0.0.0.0:8444 --cluster prod-eu1 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml",
   );
 
 const NO_CAP =
@@ -77,7 +79,7 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   const callers = new Callers(verifier, options.requireBoundTokens);
   const carryOn = new CarryOn(callers, log);
   const prepareFor = identityProxy({
-    ...{ callers, apiserver, rights, log, carryOn },
+    ...{ cluster: options.cluster, callers, apiserver, rights, log, carryOn },
     actingAs: options.allowAs ? new ActingAs(apiserver, rights) : undefined,
     serviceAccountIssuer: options.serviceAccountIssuer,
   });

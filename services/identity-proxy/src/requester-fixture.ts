@@ -116,7 +116,7 @@ export function requestHead(changes: Partial<RequestHead>): RequestHead {
   return {
     $typeName: "fairlead.tunnel.v1alpha1.RequestHead",
     exchangeId: newExchangeId(),
-    cluster: "",
+    cluster: "prod",
     method: "GET",
     target: "/api/v1/namespaces",
     headers: [],

@@ -48,7 +48,14 @@ beforeEach(async () => {
   const callers = new Callers(verifier);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({ callers, apiserver, rights: rightsTo("*"), log, carryOn: new CarryOn(callers, log) }),
+    identityProxy({
+      cluster: "prod",
+      callers,
+      apiserver,
+      rights: rightsTo("*"),
+      log,
+      carryOn: new CarryOn(callers, log),
+    }),
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));
