@@ -54,7 +54,10 @@ beforeAll(async () => {
       createCluster: note("createCluster", ({ name = "" }) => {
         if (name === "taken")
           throw refusal(ErrorCode.ALREADY_EXISTS, Code.AlreadyExists, "there is a cluster taken already");
-        return { cluster: { ...cluster, name }, agentToken: "fla_once" };
+        return {
+          cluster: { ...cluster, name },
+          joinToken: { token: "flj_once", expireTime: { seconds: 1_900_000_000n, nanos: 0 } },
+        };
       }),
       deleteCluster: note("deleteCluster", () => ({})),
     },
@@ -360,7 +363,7 @@ describe("a command that succeeds", () => {
     ]);
   });
 
-  it("makes a cluster: its agent's token alone is on standard output, for a file", async () => {
+  it("makes a cluster: its join token alone is on standard output, for a file", async () => {
     const { code, out, told } = await run([
       "clusters",
       "create",
@@ -371,8 +374,8 @@ describe("a command that succeeds", () => {
       "tier=",
       ...toRelay(),
     ]);
-    expect([code, out]).toEqual([0, "fla_once\n"]);
-    expect(told).toMatch(/keep it in a file for --token-file/);
+    expect([code, out]).toEqual([0, "flj_once\n"]);
+    expect(told).toMatch(/once, for one agent, until 2030-03-17T17:46:40/);
     expect(seen[0]?.message).toMatchObject({ name: "new", labels: { env: "prod", tier: "" } });
   });
 

@@ -5,6 +5,7 @@ export {
 export { ProofKey } from "./dpop/proof-key.ts";
 export { ProofVerifier } from "./dpop/proof-verifier.ts";
 export { provenCredential } from "./dpop/proven-request.ts";
+export { UsedProofs } from "./dpop/used-proofs.ts";
 export { type LiveExchange, LiveExchanges } from "./live-exchanges.ts";
 export { type MappedDetails, mappedDetails } from "./mapped-details.ts";
 export { openVerifier } from "./open-verifier.ts";

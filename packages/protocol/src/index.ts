@@ -6,6 +6,7 @@ export { FrameStream, type FrameStreamEvents } from "./frame-stream.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/access_rule_service_pb.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/cluster_service_pb.ts";
 export { AccessService } from "./gen/fairlead/tunnel/v1alpha1/access_service_pb.ts";
+export * from "./gen/fairlead/tunnel/v1alpha1/enrolment_service_pb.ts";
 export {
   type Error as ErrorMessage,
   ErrorCode,
@@ -30,3 +31,4 @@ export { hostAndPortOf, type PeerAddress, serverNameOf } from "./peer-address.ts
 export { receiveWindows } from "./receive-windows.ts";
 export { requestHeadOf } from "./request-head.ts";
 export { failExchange, type SpliceOptions, splice } from "./splice.ts";
+export { unaryCall } from "./unary-call.ts";

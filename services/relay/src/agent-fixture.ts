@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { AgentIdentity } from "@fairlead/agent-identity";
 import {
   AgentFrameSchema,
   decodeRequest,
@@ -21,6 +22,12 @@ import { Mailbox } from "./mailbox-fixture.ts";
 
 type Client = GrpcConnection;
 
+/** An agent that is attached, and the lanes that it offers. */
+interface AttachedAgent {
+  agent: AgentFixture;
+  lanes: ServedLane[];
+}
+
 /** An agent as any gRPC client could be one: its control stream, and the lanes that it offers. */
 export class AgentFixture {
   readonly control: FrameStream<typeof AgentFrameSchema, typeof RelayFrameSchema>;
@@ -31,9 +38,9 @@ export class AgentFixture {
   readonly #client: Client;
   readonly #registered = Promise.withResolvers<Registered>();
 
-  constructor(client: Client, token: string | undefined) {
+  constructor(client: Client, proof: string | undefined) {
     this.#client = client;
-    const options = { peerHop: Hop.RELAY, ...(token !== undefined && { token }) };
+    const options = { peerHop: Hop.RELAY, ...(proof !== undefined && { token: proof }) };
     const stream = new GrpcClientStream(client, methodPath(TunnelService.method.attach), options);
     this.control = new FrameStream(stream, AgentFrameSchema, RelayFrameSchema, Hop.RELAY);
     this.#registered.promise.catch(() => {});
@@ -49,16 +56,21 @@ export class AgentFixture {
     });
   }
 
+  /** Opens the control stream. */
+  static async open(client: Client, identity: AgentIdentity): Promise<AgentFixture> {
+    return new AgentFixture(client, await identity.prove(TunnelService.method.attach));
+  }
+
   /** Registers, and offers lanes. @returns them */
-  static async attach(client: Client, token: string, lanes = 1): Promise<{ agent: AgentFixture; lanes: ServedLane[] }> {
-    const agent = new AgentFixture(client, token);
+  static async attach(client: Client, identity: AgentIdentity, lanes = 1): Promise<AttachedAgent> {
+    const agent = await AgentFixture.open(client, identity);
     agent.register();
     const { sessionId } = await agent.registered;
     return { agent, lanes: Array.from({ length: lanes }, () => agent.openLane(sessionId)) };
   }
 
-  register(): void {
-    this.control.send({ frame: { case: "register", value: { agentVersion: "0.0.1-test" } } });
+  register(clusterUid = ""): void {
+    this.control.send({ frame: { case: "register", value: { agentVersion: "0.0.1-test", clusterUid } } });
   }
 
   /** Resolves when the relay took the agent in; rejects with its refusal. */

@@ -36,7 +36,22 @@ describe("the relay's configuration", () => {
       database: join(folder, "data/relay.sqlite"),
       authentication: join(folder, "authentication.yaml"),
       administrators: { users: ["root@example.com"], groups: ["admins"] },
+      agents: {
+        authority: {
+          certFile: join(folder, "data/relay.sqlite-agents.crt"),
+          keyFile: join(folder, "data/relay.sqlite-agents.key"),
+        },
+        certificateLifetimeMs: 86_400_000,
+      },
       limits: DEFAULT_LIMITS,
+    });
+  });
+
+  it("may have an authority for agents of its own, and a shorter life of their certificates", async () => {
+    const agents = { certFile: "a.crt", keyFile: "/etc/a.key", certificateSeconds: 600 };
+    expect((await read(stringify({ ...GOOD, agents }))).agents).toEqual({
+      authority: { certFile: join(folder, "a.crt"), keyFile: "/etc/a.key" },
+      certificateLifetimeMs: 600_000,
     });
   });
 
@@ -82,6 +97,17 @@ describe("the relay's configuration", () => {
     ["administrators by a misspelt key", { administrators: { user: ["root"] } }, "administrators\\.user: not a key"],
     ["users that are a text", { administrators: { users: "root" } }, "administrators\\.users: a list"],
     ["a user that is empty", { administrators: { users: [""] } }, "administrators\\.users: a text"],
+    ["an authority without key", { agents: { certFile: "a" } }, "agents: certFile and keyFile go together"],
+    ["a key without authority", { agents: { keyFile: "a" } }, "agents: certFile and keyFile go together"],
+    ["agents by a misspelt key", { agents: { seconds: 1 } }, "agents\\.seconds: not a key"],
+    [
+      "a certificate of two days",
+      { agents: { certificateSeconds: 172_800 } },
+      "agents\\.certificateSeconds: a number from",
+    ],
+    ["a certificate of no time", { agents: { certificateSeconds: 4 } }, "agents\\.certificateSeconds: a number from"],
+    ["half a second", { agents: { certificateSeconds: 5.5 } }, "agents\\.certificateSeconds: a number from"],
+    ["seconds in quotes", { agents: { certificateSeconds: "600" } }, "agents\\.certificateSeconds: a number from"],
     ["limits that are a number", { limits: 100 }, "limits: a mapping"],
     [
       "an unknown limit",

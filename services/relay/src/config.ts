@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { splitAddress } from "@fairlead/service";
 import { parse } from "yaml";
+import type { AuthorityFiles } from "./enrolment/agent-authority.ts";
 import { DEFAULT_LIMITS, type Limits, limitsOf } from "./limits/limits.ts";
 
 /** The relay's configuration, checked. Paths are absolute. */
@@ -13,8 +14,20 @@ export interface RelayConfig {
   /** The AuthenticationConfiguration file: whose tokens count. */
   authentication: string;
   administrators: { users: string[]; groups: string[] };
+  agents: AgentsConfig;
   limits: Limits;
 }
+
+/** What agents attach with. */
+export interface AgentsConfig {
+  /** The authority of their certificates. */
+  authority: AuthorityFiles;
+  /** How long their certificates last, in milliseconds. */
+  certificateLifetimeMs: number;
+}
+
+/** Longest and shortest life of an agent's certificate, in seconds. */
+const [SHORTEST_LIFE, LONGEST_LIFE] = [5, 24 * 60 * 60];
 
 /**
  * Reads the relay's configuration file.
@@ -31,22 +44,41 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 }
 
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
-  const keys = ["listen", "tls", "database", "authentication", "administrators", "limits"];
+  const keys = ["listen", "tls", "database", "authentication", "administrators", "agents", "limits"];
   const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
   const [host, port] = address(text(root.listen, "listen"), "listen");
   const tls = mapping(root.tls, "tls", ["certFile", "keyFile"]);
   const administrators = mapping(root.administrators ?? {}, "administrators", ["users", "groups"]);
+  const database = path(root.database, "database");
   return {
     listen: { host, port },
     tls: { certFile: path(tls.certFile, "tls.certFile"), keyFile: path(tls.keyFile, "tls.keyFile") },
-    database: path(root.database, "database"),
+    database,
     authentication: path(root.authentication, "authentication"),
     administrators: {
       users: texts(administrators.users, "administrators.users"),
       groups: texts(administrators.groups, "administrators.groups"),
     },
+    agents: agentsConfig(root.agents ?? {}, database, path),
     limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
+  };
+}
+
+/** Without an authority of its own, it is kept beside the database, and made at the first start. */
+function agentsConfig(value: unknown, database: string, path: (value: unknown, at: string) => string): AgentsConfig {
+  const agents = mapping(value, "agents", ["certFile", "keyFile", "certificateSeconds"]);
+  const { certFile = `${database}-agents.crt`, keyFile = `${database}-agents.key` } = agents;
+  if ((agents.certFile === undefined) !== (agents.keyFile === undefined)) {
+    throw new Error("agents: certFile and keyFile go together");
+  }
+  const { certificateSeconds: seconds = LONGEST_LIFE } = agents;
+  if (!Number.isInteger(seconds) || Number(seconds) < SHORTEST_LIFE || Number(seconds) > LONGEST_LIFE) {
+    throw new Error(`agents.certificateSeconds: a number from ${SHORTEST_LIFE} to ${LONGEST_LIFE} is due`);
+  }
+  return {
+    authority: { certFile: path(certFile, "agents.certFile"), keyFile: path(keyFile, "agents.keyFile") },
+    certificateLifetimeMs: Number(seconds) * 1_000,
   };
 }
 

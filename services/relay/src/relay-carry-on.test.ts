@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { AgentIdentity } from "@fairlead/agent-identity";
 import { CertificateAuthority } from "@fairlead/certificates";
 import {
   type Credential,
@@ -29,7 +30,7 @@ let lane: ServedLane;
 let idle: ServedLane;
 let client: ClientFixture;
 let connections: GrpcConnection[];
-let agentToken: string;
+let identity: AgentIdentity;
 
 beforeAll(async () => {
   const authority = await CertificateAuthority.create("test relays", 1);
@@ -47,9 +48,9 @@ afterEach(async () => {
 async function startRelay(limits: Partial<Limits> = {}): Promise<void> {
   connections = [];
   relay = await RelayFixture.start(tls, limits);
-  agentToken = await relay.makeCluster("prod", []);
+  identity = await relay.makeCluster("prod", []);
   await allow("everybody", { users: ["jane", "joe"] });
-  const attached = await AgentFixture.attach(connect(), agentToken, 1);
+  const attached = await AgentFixture.attach(connect(), identity, 1);
   agent = attached.agent;
   [lane] = attached.lanes as [ServedLane];
   client = await openClient();
@@ -287,7 +288,7 @@ describe("a credential", () => {
 
   it("goes to the agent that carries the exchange, and to no other of the cluster", async () => {
     const { exchangeId } = await live(60);
-    const { lanes } = await AgentFixture.attach(connect(), agentToken, 1);
+    const { lanes } = await AgentFixture.attach(connect(), identity, 1);
     while (relay.counts.agent_lanes !== 3) await new Promise((resolve) => setImmediate(resolve));
     const sent = send({ exchangeId, token: token(inSeconds(120)) });
     await cluster("accepts");

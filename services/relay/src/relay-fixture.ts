@@ -1,9 +1,12 @@
+import { X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { AccessRuleService, ClusterService } from "@fairlead/protocol";
+import { AgentIdentity } from "@fairlead/agent-identity";
+import { requestedKey } from "@fairlead/certificates";
+import { AccessRuleService, ClusterService, EnrolmentService, type IssuedCertificate } from "@fairlead/protocol";
 import type { Logger, RunningService } from "@fairlead/service";
 import { stringify } from "yaml";
 import { readRelayConfig } from "./config.ts";
@@ -22,6 +25,7 @@ export interface RelayTls {
 export interface Rpc {
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
+  enrolment: Client<typeof EnrolmentService>;
 }
 
 /** A whole relay in this process, on a free port, with an issuer and a folder of its own. `root` administers it. */
@@ -30,8 +34,11 @@ export class RelayFixture {
   readonly issuer: IssuerFixture;
   /** What it logged, a line of JSON each. */
   readonly logged: string[] = [];
+  /** How long agents' certificates last; counts from the next {@link startAgain}. */
+  certificateSeconds = 86_400;
   readonly #tls: RelayTls;
   readonly #sessions: Http2SessionManager[] = [];
+  #limits: Partial<Limits> = {};
   #service: RunningService | undefined;
 
   private constructor(folder: string, issuer: IssuerFixture, tls: RelayTls) {
@@ -44,13 +51,14 @@ export class RelayFixture {
   static async start(tls: RelayTls, limits: Partial<Limits> = {}): Promise<RelayFixture> {
     const folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
     const fixture = new RelayFixture(folder, await IssuerFixture.start(tls, tls.ca), tls);
-    await fixture.#writeConfig(limits);
+    fixture.#limits = limits;
     await fixture.startAgain();
     return fixture;
   }
 
   /** Starts it on what it kept, on another port. */
   async startAgain(): Promise<void> {
+    await this.#writeConfig();
     const config = await readRelayConfig(join(this.folder, "relay.yaml"));
     this.#service = await startRelay(config, this.#log());
   }
@@ -92,6 +100,7 @@ export class RelayFixture {
     return {
       clusters: createClient(ClusterService, transport),
       accessRules: createClient(AccessRuleService, transport),
+      enrolment: createClient(EnrolmentService, transport),
     };
   }
 
@@ -104,12 +113,20 @@ export class RelayFixture {
     return this.issuer.token({ sub, groups });
   }
 
-  /** Makes a cluster that Jane may reach. @returns its agent's token */
-  async makeCluster(name: string, users = ["jane"]): Promise<string> {
+  /** Makes a cluster that Jane may reach, and joins an agent for it. @returns what that one attaches with */
+  async makeCluster(name: string, users = ["jane"]): Promise<AgentIdentity> {
     const root = this.as("root");
-    const { agentToken } = await root.clusters.createCluster({ name });
+    const { joinToken } = await root.clusters.createCluster({ name });
     if (users.length > 0) await root.accessRules.createAccessRule({ accessRule: { name, users, clusters: [name] } });
-    return agentToken;
+    return this.join(joinToken?.token ?? "");
+  }
+
+  /** Joins an agent by a join token. */
+  async join(joinToken: string, clusterUid = ""): Promise<AgentIdentity> {
+    const { key, request: certificateRequest } = await requestedKey();
+    const credential = { case: "joinToken" as const, value: joinToken };
+    const joined = await this.rpc(undefined).enrolment.join({ credential, certificateRequest, clusterUid });
+    return new AgentIdentity({ key, certificate: pemOf(joined.certificate) });
   }
 
   /** Closes the connections to the control plane. */
@@ -129,7 +146,7 @@ export class RelayFixture {
     return this.#service;
   }
 
-  async #writeConfig(limits: Partial<Limits>): Promise<void> {
+  async #writeConfig(): Promise<void> {
     const { url } = this.issuer;
     const issuer = { url, audiences: ["fairlead"], certificateAuthority: this.#tls.ca };
     const mapping = { username: { claim: "sub", prefix: "" }, groups: { claim: "groups", prefix: "" } };
@@ -147,7 +164,8 @@ export class RelayFixture {
         database: "relay.sqlite",
         authentication: "authentication.yaml",
         administrators: { users: ["root"] },
-        limits,
+        agents: { certificateSeconds: this.certificateSeconds },
+        limits: this.#limits,
       }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);
@@ -159,6 +177,11 @@ export class RelayFixture {
     const log = { debug: level("debug"), info: level("info"), warn: level("warn"), error: level("error") };
     return log as unknown as Logger;
   }
+}
+
+/** The certificate of an answer, PEM. */
+export function pemOf(issued: IssuedCertificate | undefined): string {
+  return new X509Certificate(issued?.certificate ?? new Uint8Array()).toString();
 }
 
 function withErrors(_key: string, value: unknown): unknown {

@@ -1,9 +1,16 @@
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { AgentIdentity } from "@fairlead/agent-identity";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, type ErrorMessage, ErrorSchema, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
+import {
+  ErrorCode,
+  type ErrorMessage,
+  ErrorSchema,
+  FairleadError,
+  GrpcConnection,
+  Hop,
+  TunnelService,
+} from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
@@ -41,12 +48,14 @@ function connect(): GrpcConnection {
 }
 
 /** A cluster that Jane may reach, whose agent offers a lane. */
-async function clusterWithAgent(name = "prod"): Promise<{ agent: AgentFixture; lane: ServedLane; token: string }> {
-  const token = await relay.makeCluster(name);
-  const { agent, lanes } = await AgentFixture.attach(connect(), token);
+async function clusterWithAgent(
+  name = "prod",
+): Promise<{ agent: AgentFixture; lane: ServedLane; identity: AgentIdentity }> {
+  const identity = await relay.makeCluster(name);
+  const { agent, lanes } = await AgentFixture.attach(connect(), identity);
   const [lane] = lanes;
   if (lane === undefined) throw new Error("no lane");
-  return { agent, lane, token };
+  return { agent, lane, identity };
 }
 
 async function openClient(): Promise<ClientFixture> {
@@ -63,9 +72,8 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 describe("an agent", () => {
-  it("attaches by its token and is told its cluster, its session and what is wanted of it", async () => {
-    const token = await relay.makeCluster("prod");
-    const agent = new AgentFixture(connect(), token);
+  it("attaches by its proof and is told its cluster, its session and what is wanted of it", async () => {
+    const agent = await AgentFixture.open(connect(), await relay.makeCluster("prod"));
     agent.register();
     const registered = await agent.registered;
     expect(registered).toMatchObject({ cluster: "prod", heartbeatIntervalMs: 10_000, idleLanes: 2 });
@@ -75,17 +83,16 @@ describe("an agent", () => {
     expect(relay.counts).toMatchObject({ agents: 1, agent_lanes: 0 });
   });
 
-  it.each<[what: string, token: (good: string) => string | undefined]>([
-    ["no token", () => undefined],
-    ["a token of nobody", () => "fla_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
-    ["a token with a character less", (good) => good.slice(0, -1)],
-    ["a token in another case", (good) => good.toUpperCase()],
+  it.each<[what: string, proof: (good: string) => string | undefined]>([
+    ["no proof", () => undefined],
+    ["a proof with a character less", (good) => good.slice(0, -1)],
     ["an administrator's token", () => relay.token("root")],
-  ])("with %s is refused, and told what to do", async (_what, token) => {
-    const agent = new AgentFixture(connect(), token(await relay.makeCluster("prod")));
+  ])("with %s is refused, and told why", async (_what, proof) => {
+    const identity = await relay.makeCluster("prod");
+    const agent = new AgentFixture(connect(), proof(await identity.prove(TunnelService.method.attach)));
     agent.register();
     await expect(agent.registered).rejects.toMatchObject({ code: ErrorCode.TOKEN_REFUSED, hop: Hop.RELAY });
-    expect((await agent.ended.take())?.message).toMatch(/make the cluster anew and give the agent its token/);
+    expect((await agent.ended.take())?.message).toMatch(/the agent's proof is refused: (there|it|its)/);
     expect(relay.counts).toMatchObject({ agents: 0 });
   });
 
@@ -105,37 +112,21 @@ describe("an agent", () => {
   });
 
   it("is let go when its cluster is removed, and cannot come back", async () => {
-    const { agent, lane, token } = await clusterWithAgent();
+    const { agent, lane, identity } = await clusterWithAgent();
     await relay.as("root").clusters.deleteCluster({ name: "prod" });
     expect(await agent.ended.take()).toMatchObject({ code: ErrorCode.TOKEN_REFUSED });
     await lane.closes.take();
     await until(() => relay.counts.agents === 0);
-    const again = new AgentFixture(connect(), token);
+    const again = await AgentFixture.open(connect(), identity);
     again.register();
     await expect(again.registered).rejects.toMatchObject({ code: ErrorCode.TOKEN_REFUSED });
-  });
-
-  it("that cannot be looked up is turned away, and the relay lives on", async () => {
-    const { lane } = await clusterWithAgent();
-    const database = new DatabaseSync(join(relay.folder, "relay.sqlite"), { enableForeignKeyConstraints: false });
-    database.exec("alter table agents rename to agents_away");
-    const refused = new AgentFixture(connect(), "fla_any");
-    refused.register();
-    expect(await refused.ended.take()).toBeDefined();
-    expect(relay.logged.join()).toMatch(/an agent cannot be taken in/);
-    database.exec("alter table agents_away rename to agents");
-    database.close();
-    const client = await openClient();
-    const answered = client.exchange(headFor("prod", jane()));
-    await lane.serve("still here");
-    expect(await answered).toBe("still here");
   });
 
   it("that kept quiet while its cluster was removed and made anew does not speak for the new one", async () => {
     const old = await relay.makeCluster("prod");
     const connection = connect();
-    const quiet = new AgentFixture(connection, old);
-    const known = new AgentFixture(connection, old); // on the same connection, behind it: when it is in, both were heard
+    const quiet = await AgentFixture.open(connection, old);
+    const known = await AgentFixture.open(connection, old); // on the same connection, behind it: when it is in, both were heard
     known.register();
     await known.registered;
     await relay.as("root").clusters.deleteCluster({ name: "prod" });
@@ -221,11 +212,11 @@ describe("an exchange", () => {
   });
 
   it("waits for an agent that is just away, and is served when it comes", async () => {
-    const token = await relay.makeCluster("prod");
+    const identity = await relay.makeCluster("prod");
     const client = await openClient();
     const answered = client.exchange(headFor("prod", jane()));
     await until(() => relay.counts.waiting_exchanges === 1);
-    const { lanes } = await AgentFixture.attach(connect(), token);
+    const { lanes } = await AgentFixture.attach(connect(), identity);
     await lanes[0]?.serve("at last");
     expect(await answered).toBe("at last");
   });
@@ -245,8 +236,8 @@ describe("an exchange", () => {
 
   it("ends after 4 s when there is no agent, or with what the agent says is wrong", async () => {
     await relay.makeCluster("away");
-    const token = await relay.makeCluster("broken");
-    const { agent } = await AgentFixture.attach(connect(), token, 0);
+    const identity = await relay.makeCluster("broken");
+    const { agent } = await AgentFixture.attach(connect(), identity, 0);
     const sentence = "the agent cannot reach the identity proxy beside it; check that it runs";
     const problem = new FairleadError(ErrorCode.UNREACHABLE, Hop.IDENTITY_PROXY, sentence).toMessage();
     agent.control.send({ frame: { case: "condition", value: { problem } } });
@@ -422,12 +413,12 @@ describe("a live exchange is cut with an error frame", () => {
   });
 
   it("and one that only waited for a lane is refused when it gets one", async () => {
-    const token = await relay.makeCluster("prod");
+    const identity = await relay.makeCluster("prod");
     const client = await openClient();
     client.request(headFor("prod", jane()));
     await until(() => relay.counts.waiting_exchanges === 1);
     await relay.as("root").accessRules.deleteAccessRule({ name: "prod" });
-    const { lanes } = await AgentFixture.attach(connect(), token);
+    const { lanes } = await AgentFixture.attach(connect(), identity);
     expect(await client.fault()).toMatchObject({ code: ErrorCode.CLUSTER_UNKNOWN });
     expect(lanes[0]?.requests.size).toBe(0);
     // The lane that it was given serves the next.
@@ -515,7 +506,7 @@ describe("the relay's counts", () => {
 });
 
 it("no token is in the log, neither a caller's nor an agent's", async () => {
-  const { lane, token } = await clusterWithAgent();
+  const { lane, identity } = await clusterWithAgent();
   const client = await openClient();
   const callers = jane();
   const answered = client.exchange(headFor("prod", callers));
@@ -523,11 +514,12 @@ it("no token is in the log, neither a caller's nor an agent's", async () => {
   await answered;
   client.request(headFor("prod", `${callers}x`));
   await client.fault();
-  const refused = new AgentFixture(connect(), `${token}x`);
+  const proof = await identity.prove(TunnelService.method.attach);
+  const refused = new AgentFixture(connect(), `${proof}x`);
   refused.register();
   await refused.ended.take();
   const log = relay.logged.join("\n");
   expect(log).toMatch(/agent attached/);
   expect(log).toMatch(/"user":"jane"/);
-  for (const secret of [token, ...callers.split(".")]) expect(log).not.toContain(secret);
+  for (const secret of [...proof.split("."), ...callers.split(".")]) expect(log).not.toContain(secret);
 });

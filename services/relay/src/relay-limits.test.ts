@@ -1,4 +1,5 @@
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
+import type { AgentIdentity } from "@fairlead/agent-identity";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
@@ -38,14 +39,14 @@ function connect(port = Number(running().url.port)): GrpcConnection {
   return connection;
 }
 
-/** A relay with these limits and the cluster prod, which jane and joe may reach. @returns its agent's token */
-async function startWith(limits: Partial<Limits>): Promise<string> {
+/** A relay with these limits and the cluster prod, which jane and joe may reach. @returns what its agent attaches with */
+async function startWith(limits: Partial<Limits>): Promise<AgentIdentity> {
   relay = await RelayFixture.start(tls, limits);
   return relay.makeCluster("prod", ["jane", "joe"]);
 }
 
-async function attach(token: string, count: number): Promise<{ agent: AgentFixture; lanes: ServedLane[] }> {
-  const attached = await AgentFixture.attach(connect(), token, count);
+async function attach(identity: AgentIdentity, count: number): Promise<{ agent: AgentFixture; lanes: ServedLane[] }> {
+  const attached = await AgentFixture.attach(connect(), identity, count);
   await until(() => running().counts.agent_lanes === count);
   return attached;
 }

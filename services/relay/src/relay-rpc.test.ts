@@ -167,6 +167,7 @@ describe.each(PROTOCOLS)("by %s, the relay", (_name, send) => {
 describe("an administrator's call", () => {
   const calls: [name: string, call: (rpc: Rpc) => Promise<unknown>][] = [
     ["CreateCluster", ({ clusters }) => clusters.createCluster({ name: "mine" })],
+    ["CreateJoinToken", ({ clusters }) => clusters.createJoinToken({ cluster: "prod" })],
     ["DeleteCluster", ({ clusters }) => clusters.deleteCluster({ name: "prod" })],
     ["DeleteCluster of one that is not there", ({ clusters }) => clusters.deleteCluster({ name: "none" })],
     ["ListAccessRules", ({ accessRules }) => accessRules.listAccessRules({})],
@@ -204,14 +205,15 @@ describe("an administrator's call", () => {
 });
 
 describe("the control plane", () => {
-  it("makes a cluster, shows its agent's token once, and removes it", async () => {
+  it("makes a cluster, shows its join token once, and removes it", async () => {
     const root = relay.as("root").clusters;
     const made = await root.createCluster({ name: "prod", labels: { env: "prod" } });
     expect(made.cluster).toMatchObject({ name: "prod", labels: { env: "prod" }, connected: false });
-    expect(made.agentToken).toMatch(/^fla_/);
+    expect(made.joinToken?.token).toMatch(/^flj_[\w-]{43}$/);
+    expect(Number(made.joinToken?.expireTime?.seconds) - Date.now() / 1_000).toBeLessThanOrEqual(1_800);
     const { clusters } = await root.listClusters({});
     expect(clusters).toMatchObject([{ name: "prod", labels: { env: "prod" } }]);
-    expect(JSON.stringify(clusters)).not.toContain("fla_");
+    expect(JSON.stringify(clusters)).not.toContain("flj_");
     await root.deleteCluster({ name: "prod" });
     expect((await root.listClusters({})).clusters).toEqual([]);
     expect(await faultOf(root.deleteCluster({ name: "prod" }))).toMatchObject({ code: ErrorCode.CLUSTER_UNKNOWN });

@@ -1,12 +1,16 @@
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { openVerifier, TokenVerifier } from "@fairlead/authentication";
-import { AccessRuleService, ClusterService, Hop } from "@fairlead/protocol";
+import { AccessRuleService, ClusterService, EnrolmentService, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { type DynamicModule, Module } from "@nestjs/common";
 import { AccessRules } from "./access/access-rules.ts";
 import { Admission } from "./access/admission.ts";
 import { Clusters } from "./clusters/clusters.ts";
 import type { RelayConfig } from "./config.ts";
+import { AgentAuthority } from "./enrolment/agent-authority.ts";
+import { AgentProofVerifier } from "./enrolment/agent-proof-verifier.ts";
+import { Agents } from "./enrolment/agents.ts";
+import { JoinTokens } from "./enrolment/join-tokens.ts";
 import { HealthController } from "./health.controller.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { Attachments } from "./lanes/attachments.ts";
@@ -14,8 +18,9 @@ import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
 import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { logRefusal } from "./limits/refusal.ts";
 import { accessRuleService } from "./rpc/access-rule-service.ts";
-import { callerInterceptor } from "./rpc/caller.ts";
+import { callerInterceptor, errorInterceptor } from "./rpc/caller.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
+import { enrolmentService } from "./rpc/enrolment-service.ts";
 import { openStore, type Store } from "./store/store.ts";
 
 /** Longest message of a unary call. */
@@ -37,7 +42,22 @@ export class RelayModule {
         { provide: STORE, useFactory: () => openStore(config.database) },
         { provide: Clusters, inject: [STORE], useFactory: (store: Store) => Clusters.load(store) },
         { provide: AccessRules, inject: [STORE], useFactory: (store: Store) => AccessRules.load(store) },
-        // Who may come in.
+        { provide: JoinTokens, inject: [STORE], useFactory: (store: Store) => new JoinTokens(store) },
+        {
+          provide: Agents,
+          inject: [STORE, JoinTokens],
+          useFactory: (store: Store, joinTokens: JoinTokens) => Agents.load(store, joinTokens),
+        },
+        // Who may come in: agents by their certificates, people by their tokens.
+        {
+          provide: AgentAuthority,
+          useFactory: () => AgentAuthority.open(config.agents.authority, config.agents.certificateLifetimeMs),
+        },
+        {
+          provide: AgentProofVerifier,
+          inject: [AgentAuthority],
+          useFactory: ({ trusted }: AgentAuthority) => new AgentProofVerifier(trusted),
+        },
         {
           provide: TokenVerifier,
           useFactory: () => openVerifier(config.authentication, Hop.RELAY, log),
@@ -61,9 +81,9 @@ export class RelayModule {
         { provide: Attachments, useFactory: () => new Attachments() },
         {
           provide: TunnelServiceHandler,
-          inject: [Clusters, Attachments],
-          useFactory: (clusters: Clusters, attachments: Attachments) =>
-            new TunnelServiceHandler(clusters, attachments, log),
+          inject: [AgentProofVerifier, Agents, Clusters, Attachments],
+          useFactory: (proofs: AgentProofVerifier, agents: Agents, clusters: Clusters, attachments: Attachments) =>
+            new TunnelServiceHandler(proofs, agents, clusters, attachments, log),
         },
         {
           provide: AccessServiceHandler,
@@ -74,22 +94,34 @@ export class RelayModule {
         // The control plane, as gRPC and as JSON over HTTP.
         {
           provide: RPC_HANDLER,
-          inject: [Admission, Clusters, AccessRules, Attachments, AccessServiceHandler],
+          inject: [
+            ...[Admission, Clusters, AccessRules, Attachments, AccessServiceHandler],
+            ...[JoinTokens, Agents, AgentAuthority, AgentProofVerifier],
+          ],
           useFactory: (
             admission: Admission,
             clusters: Clusters,
             rules: AccessRules,
             attachments: Attachments,
             access: AccessServiceHandler,
-          ) =>
-            connectNodeAdapter({
+            joinTokens: JoinTokens,
+            agents: Agents,
+            authority: AgentAuthority,
+            proofs: AgentProofVerifier,
+          ) => {
+            const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
+            const cluster = clusterService(admission, clusters, joinTokens, agents, attachments, access);
+            return connectNodeAdapter({
               readMaxBytes: MAX_CALL_BYTES, // read before the caller is known
-              interceptors: [callerInterceptor(admission)],
               routes: (router) =>
                 router
-                  .service(ClusterService, clusterService(admission, clusters, attachments, access))
-                  .service(AccessRuleService, accessRuleService(admission, clusters, rules, access)),
-            }),
+                  .service(ClusterService, cluster, people)
+                  .service(AccessRuleService, accessRuleService(admission, clusters, rules, access), people)
+                  .service(EnrolmentService, enrolmentService(authority, agents, proofs, log), {
+                    interceptors: [errorInterceptor],
+                  }),
+            });
+          },
         },
       ],
     };

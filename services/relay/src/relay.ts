@@ -29,10 +29,14 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   const verifier = app.get(TokenVerifier);
   const tls = { cert: await readFile(config.tls.certFile), key: await readFile(config.tls.keyFile) };
   const handle = requestHandler(app.get(RPC_HANDLER), adapter);
-  const port = new PublicPort(tls, access, app.get(TunnelServiceHandler), handle);
+  const tunnel = app.get(TunnelServiceHandler);
+  const port = new PublicPort(tls, access, tunnel, handle);
   const { host } = config.listen;
   const url = `https://${host.includes(":") ? `[${host}]` : host}:${await port.listen(host, config.listen.port)}`;
-  const expiry = setInterval(() => access.endExpired(Date.now()), EXPIRY_INTERVAL_MS);
+  const expiry = setInterval(() => {
+    access.endExpired(Date.now());
+    tunnel.endExpired(Date.now());
+  }, EXPIRY_INTERVAL_MS);
   log.info({ url }, "listening");
   return {
     ready: { url },

@@ -27,7 +27,7 @@ export class UsedProofs {
       this.#until.delete(old);
     }
     if (this.#until.has(id)) return false;
-    if (this.#until.size >= this.#most) throw new Error("too many DPoP proofs are in use; try again in a minute");
+    if (this.#until.size >= this.#most) throw new Error("too many proofs are in use; try again in a minute");
     this.#until.set(id, now + this.#keepMs);
     return true;
   }

@@ -1,4 +1,3 @@
-import { hash, randomBytes } from "node:crypto";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Store } from "../store/store.ts";
 
@@ -11,10 +10,8 @@ export interface ClusterRecord {
 
 /** RFC 1123 label: what Kubernetes takes as a name, and what is safe in a path and a file name. */
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-/** Says what an agent's token is, to people and to scanners for leaked secrets. */
-const TOKEN_PREFIX = "fla_";
 
-/** The clusters and their agents' credentials. Names and labels are held in memory too: each request asks for them. */
+/** The clusters. Names and labels are held in memory too: each request asks for them. */
 export class Clusters {
   readonly #store: Store;
   readonly #byName = new Map<string, ClusterRecord>();
@@ -26,11 +23,7 @@ export class Clusters {
   /** Reads the clusters from the store. */
   static async load(store: Store): Promise<Clusters> {
     const clusters = new Clusters(store);
-    const rows = await store
-      .selectFrom("clusters")
-      .leftJoin("agents", "agents.cluster", "clusters.name")
-      .select(["clusters.name", "clusters.labels", "agents.last_seen_at_ms"])
-      .execute();
+    const rows = await store.selectFrom("clusters").selectAll().execute();
     for (const { name, labels, last_seen_at_ms } of rows) {
       clusters.#byName.set(name, { name, labels: JSON.parse(labels), lastSeenAtMs: last_seen_at_ms ?? undefined });
     }
@@ -47,66 +40,37 @@ export class Clusters {
   }
 
   /**
-   * Adds a cluster and a credential for its agent.
+   * Adds a cluster.
    *
-   * @returns the agent's token, which is kept as a hash only
    * @throws FairleadError MALFORMED_REQUEST for a name that is no DNS label, ALREADY_EXISTS
    */
-  async create(name: string, labels: Record<string, string>): Promise<{ cluster: ClusterRecord; agentToken: string }> {
+  async create(name: string, labels: Record<string, string>): Promise<ClusterRecord> {
     checkName(name, "cluster");
     if (this.#byName.has(name)) throw alreadyExists("cluster", name);
-    const agentToken = TOKEN_PREFIX + randomBytes(32).toString("base64url");
-    const now = Date.now();
-    await this.#store.transaction().execute(async (transaction) => {
-      const { numInsertedOrUpdatedRows: made } = await transaction
-        .insertInto("clusters")
-        .values({ name, labels: JSON.stringify(labels), created_at_ms: now })
-        .onConflict((conflict) => conflict.doNothing())
-        .executeTakeFirstOrThrow();
-      if (made === 0n) throw alreadyExists("cluster", name); // made at the same instant
-      await transaction
-        .insertInto("agents")
-        .values({
-          token_sha256: sha256(agentToken),
-          cluster: name,
-          version: "",
-          last_seen_at_ms: null,
-          created_at_ms: now,
-        })
-        .execute();
-    });
+    const { numInsertedOrUpdatedRows: made } = await this.#store
+      .insertInto("clusters")
+      .values({ name, labels: JSON.stringify(labels), created_at_ms: Date.now(), last_seen_at_ms: null })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirstOrThrow();
+    if (made === 0n) throw alreadyExists("cluster", name); // made at the same instant
     const cluster = { name, labels, lastSeenAtMs: undefined };
     this.#byName.set(name, cluster);
-    return { cluster, agentToken };
+    return cluster;
   }
 
-  /** Removes a cluster and its agent's credential. @throws FairleadError CLUSTER_UNKNOWN */
+  /** Removes a cluster, and with it what its agents join and attach with. @throws FairleadError CLUSTER_UNKNOWN */
   async delete(name: string): Promise<void> {
     if (!this.#byName.has(name)) throw clusterUnknown(name);
     await this.#store.deleteFrom("clusters").where("name", "=", name).execute();
     this.#byName.delete(name);
   }
 
-  /** The cluster whose agent has this token; undefined if none has. */
-  async ofAgent(agentToken: string): Promise<string | undefined> {
-    const row = await this.#store
-      .selectFrom("agents")
-      .select("cluster")
-      .where("token_sha256", "=", sha256(agentToken))
-      .executeTakeFirst();
-    return row?.cluster;
-  }
-
   /** Notes that a cluster's agent is, or was until now, attached. */
-  async seen(name: string, agentVersion: string): Promise<void> {
+  async seen(name: string): Promise<void> {
     const now = Date.now();
     const cluster = this.#byName.get(name);
     if (cluster) cluster.lastSeenAtMs = now;
-    await this.#store
-      .updateTable("agents")
-      .set({ version: agentVersion, last_seen_at_ms: now })
-      .where("cluster", "=", name)
-      .execute();
+    await this.#store.updateTable("clusters").set({ last_seen_at_ms: now }).where("name", "=", name).execute();
   }
 }
 
@@ -125,9 +89,4 @@ export function clusterUnknown(name: string): FairleadError {
 
 export function alreadyExists(what: string, name: string): FairleadError {
   return new FairleadError(ErrorCode.ALREADY_EXISTS, Hop.RELAY, `there is a ${what} ${name} already`);
-}
-
-/** A token of 256 random bits needs no salt and no slow hash. */
-function sha256(token: string): string {
-  return hash("sha256", token);
 }

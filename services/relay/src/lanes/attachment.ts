@@ -11,6 +11,8 @@ import {
 /** One agent's attachment: its control stream and the lanes that it offers. */
 export class Attachment {
   readonly cluster: string;
+  /** The joining that its agent attached by. */
+  readonly joinId: string;
   readonly agentVersion: string;
   /** What the agent puts in each lane's `ready`. */
   readonly sessionId: Buffer = randomBytes(32);
@@ -23,10 +25,12 @@ export class Attachment {
 
   constructor(
     cluster: string,
+    joinId: string,
     agentVersion: string,
     control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>,
   ) {
     this.cluster = cluster;
+    this.joinId = joinId;
     this.agentVersion = agentVersion;
     this.#control = control;
   }

@@ -40,7 +40,7 @@ class FakeAgent {
   constructor(cluster = CLUSTER) {
     const frames = new FrameStream(this.control, RelayFrameSchema, AgentFrameSchema, Hop.AGENT);
     frames.start({ frame: () => {}, closed: () => {} });
-    this.attachment = new Attachment(cluster, "0.1.0", frames);
+    this.attachment = new Attachment(cluster, "join", "0.1.0", frames);
     frames.send({ frame: { case: "registered", value: { cluster } } });
     attachments.add(this.attachment);
     agents.push(this);

@@ -10,10 +10,14 @@ import {
   Hop,
   IDLE_LANES,
   Lane,
+  type Register,
   RelayFrameSchema,
+  TunnelService,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Clusters } from "../clusters/clusters.ts";
+import type { AgentProofVerifier, ProvenAgent } from "../enrolment/agent-proof-verifier.ts";
+import type { AgentRecord, Agents } from "../enrolment/agents.ts";
 import { Attachment } from "./attachment.ts";
 import type { Attachments } from "./attachments.ts";
 
@@ -24,46 +28,64 @@ const SILENCE_MS = 3 * HEARTBEAT_INTERVAL_MS;
 
 /** Serves the two calls that agents make: their control stream and their lanes. */
 export class TunnelServiceHandler {
+  readonly #proofs: AgentProofVerifier;
+  readonly #agents: Agents;
   readonly #clusters: Clusters;
   readonly #attachments: Attachments;
   readonly #log: Logger;
 
-  constructor(clusters: Clusters, attachments: Attachments, log: Logger) {
+  constructor(proofs: AgentProofVerifier, agents: Agents, clusters: Clusters, attachments: Attachments, log: Logger) {
+    this.#proofs = proofs;
+    this.#agents = agents;
     this.#clusters = clusters;
     this.#attachments = attachments;
     this.#log = log;
   }
 
-  /** `TunnelService.Attach`. @param token the bearer token of the call's metadata */
-  attach(stream: ServerHttp2Stream, token: string | undefined): void {
-    this.#attach(stream, token).catch((error: unknown) => {
+  /** `TunnelService.Attach`. @param proof the bearer token of the call's metadata */
+  attach(stream: ServerHttp2Stream, proof: string | undefined): void {
+    this.#attach(stream, proof).catch((error: unknown) => {
       this.#log.error({ err: error }, "an agent cannot be taken in");
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     });
   }
 
-  async #attach(stream: ServerHttp2Stream, token: string | undefined): Promise<void> {
+  async #attach(stream: ServerHttp2Stream, proof: string | undefined): Promise<void> {
     const call = new GrpcServerStream(stream, Hop.AGENT);
     const control = new FrameStream(call, RelayFrameSchema, AgentFrameSchema, Hop.AGENT);
-    const name = token === undefined ? undefined : await this.#clusters.ofAgent(token);
-    const cluster = name === undefined ? undefined : this.#clusters.get(name);
-    if (cluster === undefined) return control.refuse(notOurs());
+    const refuse = (error: unknown): void => control.refuse(FairleadError.from(error, Hop.RELAY));
+    const agent = await this.#proofs.verify(proof, TunnelService.method.attach).catch(refuse);
+    if (!agent) return;
     let attachment: Attachment | undefined;
     let silence: NodeJS.Timeout | undefined;
     control.start({
       frame: (frame) => {
         silence?.refresh();
         if (frame.frame.case !== "register") return this.#onFrame(attachment, frame);
-        // An agent may have kept quiet until its cluster was removed, and one of the same name made.
-        if (this.#clusters.get(cluster.name) !== cluster) return control.refuse(notOurs());
-        attachment = this.#register(cluster.name, frame.frame.value.agentVersion, control);
-        silence = setTimeout(() => attachment?.end(silent()), SILENCE_MS);
+        try {
+          attachment = this.#register(agent, frame.frame.value, control);
+          silence = setTimeout(() => attachment?.end(silent()), SILENCE_MS);
+        } catch (error) {
+          this.#log.warn({ cluster: agent.cluster, err: error }, "an agent is refused");
+          refuse(error);
+        }
       },
       closed: (error) => {
         clearTimeout(silence);
         if (attachment) this.#onClosed(attachment, error);
       },
     });
+  }
+
+  /** Ends the attachments whose agents' certificates have expired or count no more. @param nowMs since the epoch */
+  endExpired(nowMs: number): void {
+    for (const attachment of this.#attachments.all()) {
+      try {
+        checkCurrent(this.#agents.of(attachment.cluster), attachment, nowMs);
+      } catch (error) {
+        attachment.end(FairleadError.from(error, Hop.RELAY));
+      }
+    }
   }
 
   /** `TunnelService.Serve`. The lane counts once its `ready` names a session. */
@@ -85,12 +107,15 @@ export class TunnelServiceHandler {
     });
   }
 
+  /** @throws FairleadError if the agent's key does not count any more, or the agent is in another cluster */
   #register(
-    cluster: string,
-    agentVersion: string,
+    agent: ProvenAgent,
+    { agentVersion, clusterUid }: Register,
     control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>,
   ): Attachment {
-    const attachment = new Attachment(cluster, agentVersion, control);
+    const { joinId } = this.#agents.attach(agent, clusterUid);
+    const { cluster } = agent;
+    const attachment = new Attachment(cluster, joinId, agentVersion, control);
     const { sessionId } = attachment;
     const value = { sessionId, cluster, heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS, idleLanes: IDLE_LANES };
     control.send({ frame: { case: "registered", value } });
@@ -116,16 +141,22 @@ export class TunnelServiceHandler {
     this.#log.info({ cluster: attachment.cluster, reason: error?.message }, "agent gone");
   }
 
-  #note({ cluster, agentVersion }: Attachment): void {
+  #note({ cluster }: Attachment): void {
     this.#clusters
-      .seen(cluster, agentVersion)
+      .seen(cluster)
       .catch((error: unknown) => this.#log.error({ err: error, cluster }, "cannot note when the agent was seen"));
   }
 }
 
-function notOurs(): FairleadError {
-  const sentence = "the agent's token is not one of this relay's; make the cluster anew and give the agent its token";
-  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+/** @throws FairleadError if what an agent attached with does not count any more */
+function checkCurrent(record: AgentRecord | undefined, { joinId, cluster }: Attachment, nowMs: number): void {
+  if (record?.joinId !== joinId) {
+    const sentence = `the cluster ${cluster} was removed, or another agent has joined for it`;
+    throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+  }
+  if (record.expiresAtMs > nowMs) return;
+  const sentence = `the agent's certificate has expired, and was not renewed; it needs a join token: \`fairlead clusters join-token ${cluster}\``;
+  throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
 }
 
 function silent(): FairleadError {

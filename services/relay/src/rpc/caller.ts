@@ -6,18 +6,23 @@ import type { Admission } from "../access/admission.ts";
 /** Who makes the call. Set by {@link callerInterceptor} before a handler runs. */
 export const CALLER = createContextKey<Subject | undefined>(undefined);
 
-/** Authenticates each call by its bearer token, and turns our errors into gRPC's with the Error message as detail. */
+/** Authenticates each call by its bearer token. */
 export function callerInterceptor(admission: Admission): Interceptor {
   return (next) => async (request) => {
-    try {
-      const token = bearerToken(request.header.get("authorization") ?? undefined);
-      request.contextValues.set(CALLER, await admission.authenticate(token));
-      return await next(request);
-    } catch (error) {
-      throw toConnectError(error);
-    }
+    const token = bearerToken(request.header.get("authorization") ?? undefined);
+    request.contextValues.set(CALLER, await admission.authenticate(token));
+    return next(request);
   };
 }
+
+/** Turns our errors into gRPC's, with the Error message as detail. */
+export const errorInterceptor: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (error) {
+    throw toConnectError(error);
+  }
+};
 
 function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;

@@ -47,4 +47,28 @@ export const MIGRATIONS: Record<string, Migration> = {
       await rules().addColumn("expires_at_ms", "integer").execute();
     },
   },
+  // Agents have certificates instead of tokens: each cluster's agent has to join once more.
+  "0004-agents-enrolled": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await db.schema.dropTable("agents").execute();
+      await db.schema
+        .createTable("agents")
+        .addColumn("cluster", "text", (column) => column.primaryKey().references("clusters.name").onDelete("cascade"))
+        .addColumn("join_id", "text", (column) => column.notNull())
+        .addColumn("key", "text", (column) => column.notNull())
+        .addColumn("previous_key", "text")
+        .addColumn("expires_at_ms", "integer", (column) => column.notNull())
+        .addColumn("cluster_uid", "text", (column) => column.notNull())
+        .execute();
+      await db.schema.alterTable("clusters").addColumn("last_seen_at_ms", "integer").execute();
+      await db.schema
+        .createTable("join_tokens")
+        .addColumn("token_sha256", "text", (column) => column.primaryKey())
+        .addColumn("cluster", "text", (column) => column.notNull().references("clusters.name").onDelete("cascade"))
+        .addColumn("expires_at_ms", "integer", (column) => column.notNull())
+        .addColumn("used_by_key", "text")
+        .execute();
+      await db.schema.createIndex("join_tokens_cluster").on("join_tokens").column("cluster").execute();
+    },
+  },
 };

@@ -26,8 +26,8 @@ async function open(path = file): Promise<Store> {
   return store;
 }
 
-const CLUSTER = { name: "prod-eu1", labels: '{"env":"prod"}', created_at_ms: 1_700_000_000_123 };
-const AGENT = { token_sha256: "ab", cluster: "prod-eu1", version: "", last_seen_at_ms: null, created_at_ms: 1 };
+const CLUSTER = { name: "prod-eu1", labels: '{"env":"prod"}', created_at_ms: 1_700_000_000_123, last_seen_at_ms: null };
+const AGENT = { cluster: "prod-eu1", join_id: "1", key: "k", previous_key: null, expires_at_ms: 1, cluster_uid: "" };
 
 async function tables(store: Store): Promise<string[]> {
   const found = await sql<{ name: string }>`select name from sqlite_master where type = 'table'`.execute(store);
@@ -40,6 +40,7 @@ describe("the relay's database", () => {
       "access_rules",
       "agents",
       "clusters",
+      "join_tokens",
       "kysely_migration",
       "kysely_migration_lock",
     ]);
@@ -59,7 +60,9 @@ describe("the relay's database", () => {
     const old = await open();
     const columns = ["user_prefixes", "read_only", "not_before_ms", "expires_at_ms"];
     for (const column of columns) await sql`alter table access_rules drop column ${sql.ref(column)}`.execute(old);
-    await sql`delete from kysely_migration where name like '0003-%'`.execute(old);
+    await sql`drop table join_tokens`.execute(old);
+    await sql`alter table clusters drop column last_seen_at_ms`.execute(old);
+    await sql`delete from kysely_migration where name >= '0003'`.execute(old);
     await sql`insert into access_rules values ('dev', '["jane"]', '[]', '["*"]', '{}')`.execute(old);
     await stores.pop()?.destroy();
     const [rule] = await (await open()).selectFrom("access_rules").selectAll().execute();
@@ -89,7 +92,7 @@ describe("the relay's database", () => {
     expect(await store.selectFrom("agents").selectAll().execute()).toEqual([]);
   });
 
-  it.each(["delete from clusters where name = 'x'", "update agents set version = '' where cluster = 'x'"])(
+  it.each(["delete from clusters where name = 'x'", "update agents set key = '' where cluster = 'x'"])(
     "reads no table from end to end for: %s",
     async (statement) => {
       const plan = await sql<{ detail: string }>`explain query plan ${sql.raw(statement)}`.execute(await open());

@@ -5,14 +5,16 @@ import { nodeSqliteDialect } from "./node-sqlite.ts";
 
 /** The relay's tables. Maps and lists are JSON text; times are milliseconds since the epoch. */
 export interface Tables {
-  clusters: { name: string; labels: string; created_at_ms: number };
+  clusters: { name: string; labels: string; created_at_ms: number; last_seen_at_ms: number | null };
   agents: {
-    token_sha256: string;
     cluster: string;
-    version: string;
-    last_seen_at_ms: number | null;
-    created_at_ms: number;
+    join_id: string;
+    key: string;
+    previous_key: string | null;
+    expires_at_ms: number;
+    cluster_uid: string;
   };
+  join_tokens: { token_sha256: string; cluster: string; expires_at_ms: number; used_by_key: string | null };
   access_rules: {
     name: string;
     users: string;

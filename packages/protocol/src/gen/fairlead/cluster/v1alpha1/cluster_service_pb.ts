@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/cluster/v1alpha1/cluster_service.proto.
  */
 export const file_fairlead_cluster_v1alpha1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci9mYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2NsdXN0ZXJfc2VydmljZS5wcm90bxIZZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMSLkAQoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3Rlci5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYAyABKAgSMgoObGFzdF9zZWVuX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWFnZW50X3ZlcnNpb24YBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIVChNMaXN0Q2x1c3RlcnNSZXF1ZXN0IkwKFExpc3RDbHVzdGVyc1Jlc3BvbnNlEjQKCGNsdXN0ZXJzGAEgAygLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyIicKFEdldEt1YmVjb25maWdSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkidQoVR2V0S3ViZWNvbmZpZ1Jlc3BvbnNlEjMKB2NsdXN0ZXIYASABKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXISFAoMY29udGV4dF9uYW1lGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCSKgAQoUQ3JlYXRlQ2x1c3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRJLCgZsYWJlbHMYAiADKAsyOy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNyZWF0ZUNsdXN0ZXJSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYQoVQ3JlYXRlQ2x1c3RlclJlc3BvbnNlEjMKB2NsdXN0ZXIYASABKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXISEwoLYWdlbnRfdG9rZW4YAiABKAkiJAoURGVsZXRlQ2x1c3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVEZWxldGVDbHVzdGVyUmVzcG9uc2Uy3QMKDkNsdXN0ZXJTZXJ2aWNlEm8KDExpc3RDbHVzdGVycxIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdENsdXN0ZXJzUmVxdWVzdBovLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdENsdXN0ZXJzUmVzcG9uc2UScgoNR2V0S3ViZWNvbmZpZxIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuR2V0S3ViZWNvbmZpZ1JlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkdldEt1YmVjb25maWdSZXNwb25zZRJyCg1DcmVhdGVDbHVzdGVyEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQ2x1c3RlclJlc3BvbnNlEnIKDURlbGV0ZUNsdXN0ZXISLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkRlbGV0ZUNsdXN0ZXJSZXF1ZXN0GjAuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5EZWxldGVDbHVzdGVyUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ci9mYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2NsdXN0ZXJfc2VydmljZS5wcm90bxIZZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMSLkAQoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3Rlci5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYAyABKAgSMgoObGFzdF9zZWVuX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWFnZW50X3ZlcnNpb24YBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIVChNMaXN0Q2x1c3RlcnNSZXF1ZXN0IkwKFExpc3RDbHVzdGVyc1Jlc3BvbnNlEjQKCGNsdXN0ZXJzGAEgAygLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyIicKFEdldEt1YmVjb25maWdSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkidQoVR2V0S3ViZWNvbmZpZ1Jlc3BvbnNlEjMKB2NsdXN0ZXIYASABKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXISFAoMY29udGV4dF9uYW1lGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCSKgAQoUQ3JlYXRlQ2x1c3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRJLCgZsYWJlbHMYAiADKAsyOy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNyZWF0ZUNsdXN0ZXJSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihgEKFUNyZWF0ZUNsdXN0ZXJSZXNwb25zZRIzCgdjbHVzdGVyGAEgASgLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyEjgKCmpvaW5fdG9rZW4YAiABKAsyJC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkpvaW5Ub2tlbiJLCglKb2luVG9rZW4SDQoFdG9rZW4YASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIikKFkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJTChdDcmVhdGVKb2luVG9rZW5SZXNwb25zZRI4Cgpqb2luX3Rva2VuGAEgASgLMiQuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5Kb2luVG9rZW4iJAoURGVsZXRlQ2x1c3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVEZWxldGVDbHVzdGVyUmVzcG9uc2Uy1wQKDkNsdXN0ZXJTZXJ2aWNlEm8KDExpc3RDbHVzdGVycxIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdENsdXN0ZXJzUmVxdWVzdBovLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdENsdXN0ZXJzUmVzcG9uc2UScgoNR2V0S3ViZWNvbmZpZxIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuR2V0S3ViZWNvbmZpZ1JlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkdldEt1YmVjb25maWdSZXNwb25zZRJyCg1DcmVhdGVDbHVzdGVyEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQ2x1c3RlclJlc3BvbnNlEngKD0NyZWF0ZUpvaW5Ub2tlbhIxLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdBoyLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlSm9pblRva2VuUmVzcG9uc2UScgoNRGVsZXRlQ2x1c3RlchIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuRGVsZXRlQ2x1c3RlclJlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkRlbGV0ZUNsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Cluster is a Kubernetes cluster that an agent connects to the relay.
@@ -187,7 +187,7 @@ export const CreateClusterRequestSchema: GenMessage<CreateClusterRequest> = /*@_
   messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 5);
 
 /**
- * CreateClusterResponse tells how the cluster's agent authenticates.
+ * CreateClusterResponse tells how the cluster's agents join.
  *
  * @generated from message fairlead.cluster.v1alpha1.CreateClusterResponse
  */
@@ -200,11 +200,11 @@ export type CreateClusterResponse = Message<"fairlead.cluster.v1alpha1.CreateClu
   cluster?: Cluster | undefined;
 
   /**
-   * The agent's token. The relay keeps a hash only: it is shown this once.
+   * The join token.
    *
-   * @generated from field: string agent_token = 2;
+   * @generated from field: fairlead.cluster.v1alpha1.JoinToken join_token = 2;
    */
-  agentToken: string;
+  joinToken?: JoinToken | undefined;
 };
 
 /**
@@ -213,6 +213,76 @@ export type CreateClusterResponse = Message<"fairlead.cluster.v1alpha1.CreateClu
  */
 export const CreateClusterResponseSchema: GenMessage<CreateClusterResponse> = /*@__PURE__*/
   messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 6);
+
+/**
+ * JoinToken lets an agent join its cluster once.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.JoinToken
+ */
+export type JoinToken = Message<"fairlead.cluster.v1alpha1.JoinToken"> & {
+  /**
+   * The token. The relay keeps a hash only: it is shown this once.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Until when it can be used.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.JoinToken.
+ * Use `create(JoinTokenSchema)` to create a new message.
+ */
+export const JoinTokenSchema: GenMessage<JoinToken> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 7);
+
+/**
+ * CreateJoinTokenRequest asks for a join token.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.CreateJoinTokenRequest
+ */
+export type CreateJoinTokenRequest = Message<"fairlead.cluster.v1alpha1.CreateJoinTokenRequest"> & {
+  /**
+   * The cluster's name.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.CreateJoinTokenRequest.
+ * Use `create(CreateJoinTokenRequestSchema)` to create a new message.
+ */
+export const CreateJoinTokenRequestSchema: GenMessage<CreateJoinTokenRequest> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 8);
+
+/**
+ * CreateJoinTokenResponse has the join token.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.CreateJoinTokenResponse
+ */
+export type CreateJoinTokenResponse = Message<"fairlead.cluster.v1alpha1.CreateJoinTokenResponse"> & {
+  /**
+   * The join token. Those made for the cluster before do not count any more.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.JoinToken join_token = 1;
+   */
+  joinToken?: JoinToken | undefined;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.CreateJoinTokenResponse.
+ * Use `create(CreateJoinTokenResponseSchema)` to create a new message.
+ */
+export const CreateJoinTokenResponseSchema: GenMessage<CreateJoinTokenResponse> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 9);
 
 /**
  * DeleteClusterRequest removes a cluster.
@@ -233,7 +303,7 @@ export type DeleteClusterRequest = Message<"fairlead.cluster.v1alpha1.DeleteClus
  * Use `create(DeleteClusterRequestSchema)` to create a new message.
  */
 export const DeleteClusterRequestSchema: GenMessage<DeleteClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 7);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 10);
 
 /**
  * DeleteClusterResponse is empty.
@@ -248,7 +318,7 @@ export type DeleteClusterResponse = Message<"fairlead.cluster.v1alpha1.DeleteClu
  * Use `create(DeleteClusterResponseSchema)` to create a new message.
  */
 export const DeleteClusterResponseSchema: GenMessage<DeleteClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 8);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 11);
 
 /**
  * ClusterService lists and keeps the clusters. Every call carries the caller's own token as `authorization`.
@@ -277,7 +347,7 @@ export const ClusterService: GenService<{
     output: typeof GetKubeconfigResponseSchema;
   },
   /**
-   * CreateCluster adds a cluster and its agent's credential. Administrators only.
+   * CreateCluster adds a cluster and a join token for its agents. Administrators only.
    *
    * @generated from rpc fairlead.cluster.v1alpha1.ClusterService.CreateCluster
    */
@@ -287,7 +357,18 @@ export const ClusterService: GenService<{
     output: typeof CreateClusterResponseSchema;
   },
   /**
-   * DeleteCluster removes a cluster, its agent's credential and its live exchanges. Administrators only.
+   * CreateJoinToken makes a join token for a cluster that is there: its agents lost their state, or their certificate has
+   * expired. Administrators only.
+   *
+   * @generated from rpc fairlead.cluster.v1alpha1.ClusterService.CreateJoinToken
+   */
+  createJoinToken: {
+    methodKind: "unary";
+    input: typeof CreateJoinTokenRequestSchema;
+    output: typeof CreateJoinTokenResponseSchema;
+  },
+  /**
+   * DeleteCluster removes a cluster, what its agents attach with and its live exchanges. Administrators only.
    *
    * @generated from rpc fairlead.cluster.v1alpha1.ClusterService.DeleteCluster
    */

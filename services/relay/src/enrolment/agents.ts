@@ -1,0 +1,139 @@
+import { randomUUID, type X509Certificate } from "node:crypto";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { Store, Tables } from "../store/store.ts";
+import type { ProvenAgent } from "./agent-proof-verifier.ts";
+import type { JoinTokens } from "./join-tokens.ts";
+
+/** What the relay knows of a cluster's agent: the key that it has now, and until when. */
+export interface AgentRecord {
+  /** Another for each time that an agent joined. */
+  joinId: string;
+  key: string;
+  /** The key before, until the present one was used, or the relay started anew. */
+  previousKey: string | undefined;
+  expiresAtMs: number;
+  /** The uid of the cluster's namespace kube-system; empty if it is not known. */
+  clusterUid: string;
+}
+
+/** Who joins, with what key, and where. */
+export interface Joining {
+  joinToken: string;
+  key: string;
+  clusterUid: string;
+}
+
+/** The agents that have joined: one record a cluster, however many replicas it has. Held in memory too. */
+export class Agents {
+  readonly #store: Store;
+  readonly #joinTokens: JoinTokens;
+  readonly #byCluster = new Map<string, AgentRecord>();
+
+  private constructor(store: Store, joinTokens: JoinTokens) {
+    this.#store = store;
+    this.#joinTokens = joinTokens;
+  }
+
+  static async load(store: Store, joinTokens: JoinTokens): Promise<Agents> {
+    const agents = new Agents(store, joinTokens);
+    const rows = await store.selectFrom("agents").selectAll().execute();
+    for (const row of rows) agents.#byCluster.set(row.cluster, recordOf(row));
+    return agents;
+  }
+
+  of(cluster: string): AgentRecord | undefined {
+    return this.#byCluster.get(cluster);
+  }
+
+  /** A cluster was removed, and its row with it. */
+  forget(cluster: string): void {
+    this.#byCluster.delete(cluster);
+  }
+
+  /**
+   * Makes the holder of a key the agent of the cluster that a join token is for, in the place of the one before.
+   *
+   * @param certify certifies the key for the cluster; the token is used only if that goes well
+   * @throws FairleadError TOKEN_REFUSED
+   */
+  async join(
+    { joinToken, key, clusterUid }: Joining,
+    certify: (cluster: string) => Promise<X509Certificate>,
+  ): Promise<{ cluster: string; certificate: X509Certificate }> {
+    const joined = await this.#store.transaction().execute(async (transaction) => {
+      const cluster = await this.#joinTokens.use(transaction, joinToken, key);
+      const certificate = await certify(cluster);
+      const expires_at_ms = certificate.validToDate.getTime();
+      const row = { join_id: randomUUID(), key, previous_key: null, expires_at_ms, cluster_uid: clusterUid };
+      await transaction
+        .insertInto("agents")
+        .values({ ...row, cluster })
+        .onConflict((conflict) => conflict.column("cluster").doUpdateSet(row))
+        .execute();
+      return { cluster, row, certificate };
+    });
+    this.#byCluster.set(joined.cluster, recordOf(joined.row));
+    return joined;
+  }
+
+  /**
+   * Replaces an agent's key by its next one. From the key before the present one that is a repetition, and only for the
+   * same next key: any other use of it is a copy of the agent's state.
+   *
+   * @throws FairleadError TOKEN_REFUSED
+   */
+  async renew({ cluster, key }: ProvenAgent, nextKey: string, expiresAtMs: number): Promise<void> {
+    const agent = this.#byCluster.get(cluster);
+    if (!agent) throw unknown(cluster);
+    if (agent.key !== key && !(agent.previousKey === key && agent.key === nextKey)) throw superseded(cluster);
+    const previousKey = agent.key === nextKey ? agent.previousKey : agent.key;
+    const { numUpdatedRows } = await this.#store
+      .updateTable("agents")
+      .set({ key: nextKey, previous_key: previousKey ?? null, expires_at_ms: expiresAtMs })
+      .where("cluster", "=", cluster)
+      .where("key", "=", agent.key)
+      .executeTakeFirst();
+    if (numUpdatedRows === 0n) throw superseded(cluster); // renewed at the same instant, by another relay
+    this.#byCluster.set(cluster, { ...agent, key: nextKey, previousKey, expiresAtMs });
+  }
+
+  /**
+   * Lets an agent attach that has proved its key.
+   *
+   * @param clusterUid the uid of the cluster that it says it is in; empty if it does not know
+   * @throws FairleadError TOKEN_REFUSED if the key is not the agent's any more, or the cluster another
+   */
+  attach({ cluster, key }: ProvenAgent, clusterUid: string): AgentRecord {
+    const agent = this.#byCluster.get(cluster);
+    if (!agent) throw unknown(cluster);
+    if (agent.key !== key && agent.previousKey !== key) throw superseded(cluster);
+    if (agent.clusterUid !== "" && clusterUid !== "" && agent.clusterUid !== clusterUid) {
+      throw otherCluster(cluster, agent.clusterUid, clusterUid);
+    }
+    // The present key is in use: the one before it opens nothing any more.
+    if (agent.key === key) agent.previousKey = undefined;
+    return agent;
+  }
+}
+
+type Row = Pick<Tables["agents"], "join_id" | "key" | "previous_key" | "expires_at_ms" | "cluster_uid">;
+
+function recordOf({ join_id, key, previous_key, expires_at_ms, cluster_uid }: Row): AgentRecord {
+  const previousKey = previous_key ?? undefined;
+  return { joinId: join_id, key, previousKey, expiresAtMs: expires_at_ms, clusterUid: cluster_uid };
+}
+
+function unknown(cluster: string): FairleadError {
+  const sentence = `no agent has joined for a cluster ${cluster}, or the cluster was removed; make a join token with \`fairlead clusters join-token ${cluster}\``;
+  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+}
+
+function superseded(cluster: string): FairleadError {
+  const sentence = `the agent's key was replaced by a newer one: another agent has joined for the cluster ${cluster}, or this one's state is an old copy; if this is the right one, make a join token with \`fairlead clusters join-token ${cluster}\``;
+  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+}
+
+function otherCluster(cluster: string, due: string, shown: string): FairleadError {
+  const sentence = `the agent's state is in two clusters: it joined as ${cluster} in the one whose kube-system has the uid ${due}, and this one's is ${shown}; give this cluster a name and a join token of its own`;
+  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+}

@@ -1,0 +1,214 @@
+import { type Code, ConnectError } from "@connectrpc/connect";
+import { AgentIdentity } from "@fairlead/agent-identity";
+import { CertificateAuthority, requestedKey } from "@fairlead/certificates";
+import { EnrolmentService, ErrorCode, ErrorSchema, GrpcConnection, Hop, TunnelService } from "@fairlead/protocol";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { AgentFixture } from "./agent-fixture.ts";
+import { pemOf, RelayFixture, type RelayTls } from "./relay-fixture.ts";
+
+const { attach } = TunnelService.method;
+let tls: RelayTls;
+let relay: RelayFixture;
+let connections: GrpcConnection[];
+
+beforeAll(async () => {
+  const authority = await CertificateAuthority.create("test relays", 1);
+  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
+  tls = { ...own, ca: authority.pem };
+});
+
+beforeEach(async () => {
+  connections = [];
+  relay = await RelayFixture.start(tls);
+});
+
+afterEach(async () => {
+  for (const connection of connections) connection.close();
+  await relay.close();
+});
+
+function connect(): GrpcConnection {
+  const { hostname: host, port } = relay.url;
+  const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: tls.ca } }));
+  connections.push(connection);
+  return connection;
+}
+
+/** Renews as an agent does, with a new key or the one given. */
+async function renew(identity: AgentIdentity, requested = requestedKey(), method = EnrolmentService.method.renew) {
+  const { key, request: certificateRequest } = await requested;
+  const { enrolment } = relay.rpc(await identity.prove(method));
+  const { certificate } = await enrolment.renew({ certificateRequest });
+  return new AgentIdentity({ key, certificate: pemOf(certificate) });
+}
+
+async function faultOf(call: Promise<unknown>) {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof ConnectError)) throw new Error("the call did not fail by gRPC", { cause: error });
+  const [detail] = error.findDetails(ErrorSchema);
+  return { grpc: error.code as Code, ...detail };
+}
+
+const refused = (says: RegExp) => ({
+  code: ErrorCode.TOKEN_REFUSED,
+  hop: Hop.RELAY,
+  message: expect.stringMatching(says),
+});
+
+/** With what the relay ends an attachment that is refused. */
+async function refusal(identity: AgentIdentity, clusterUid = "") {
+  const agent = await AgentFixture.open(connect(), identity);
+  agent.register(clusterUid);
+  await agent.registered.catch(() => {});
+  return agent.ended.take();
+}
+
+describe("an agent that joins by a join token", () => {
+  it("gets a certificate of at most 24 h for its own key and the token's cluster, and attaches by it", async () => {
+    const identity = await relay.makeCluster("prod");
+    expect(identity.cluster).toBe("prod");
+    expect(identity.expiresAtMs - Date.now()).toBeLessThanOrEqual(86_400_000);
+    const { agent } = await AgentFixture.attach(connect(), identity);
+    expect(await agent.registered).toMatchObject({ cluster: "prod" });
+  });
+
+  it("cannot do so twice, nor can anybody else", async () => {
+    const { joinToken } = await relay.as("root").clusters.createCluster({ name: "prod" });
+    await relay.join(joinToken?.token ?? "");
+    expect(await faultOf(relay.join(joinToken?.token ?? ""))).toMatchObject(refused(/the join token does not count/));
+  });
+
+  it("ends the attachments of the agent before it", async () => {
+    const before = await AgentFixture.attach(connect(), await relay.makeCluster("prod"));
+    const { joinToken } = await relay.as("root").clusters.createJoinToken({ cluster: "prod" });
+    const identity = await relay.join(joinToken?.token ?? "");
+    expect(await before.agent.ended.take()).toMatchObject(refused(/another agent has joined for it/));
+    await AgentFixture.attach(connect(), identity);
+  });
+
+  it.each<[what: string, request: (good: Uint8Array) => Uint8Array]>([
+    ["none", () => new Uint8Array()],
+    ["one that was changed", (good) => good.map((byte, i) => (i === good.length - 1 ? byte ^ 1 : byte))],
+  ])("does not with a certificate request that is %s, and the token stays good", async (_what, request) => {
+    const { joinToken } = await relay.as("root").clusters.createCluster({ name: "prod" });
+    const credential = { case: "joinToken" as const, value: joinToken?.token ?? "" };
+    const certificateRequest = request((await requestedKey()).request);
+    const { enrolment } = relay.rpc(undefined);
+    expect(await faultOf(enrolment.join({ credential, certificateRequest }))).toMatchObject({
+      code: ErrorCode.MALFORMED_REQUEST,
+      message: expect.stringMatching(/signed by a key on the curve P-256/),
+    });
+    await relay.join(credential.value);
+  });
+
+  it("does not without a token, nor with a uid that is none", async () => {
+    const { request: certificateRequest } = await requestedKey();
+    const { enrolment } = relay.rpc(undefined);
+    const malformed = { code: ErrorCode.MALFORMED_REQUEST };
+    expect(await faultOf(enrolment.join({ certificateRequest }))).toMatchObject(malformed);
+    const credential = { case: "joinToken" as const, value: "x" };
+    for (const clusterUid of ["a b", "a\n", "x".repeat(65)]) {
+      expect(await faultOf(enrolment.join({ credential, certificateRequest, clusterUid }))).toMatchObject(malformed);
+    }
+  });
+});
+
+describe("a join token for a cluster that is there", () => {
+  it("is given to no cluster that is not there", async () => {
+    const call = relay.as("root").clusters.createJoinToken({ cluster: "none" });
+    expect(await faultOf(call)).toMatchObject({ code: ErrorCode.CLUSTER_UNKNOWN });
+  });
+});
+
+describe("an agent that renews", () => {
+  it("twenty times keeps its session and its exchanges", async () => {
+    let identity = await relay.makeCluster("prod");
+    const { agent } = await AgentFixture.attach(connect(), identity);
+    const serials = new Set<string>();
+    for (let i = 0; i < 20; i++) {
+      identity = await renew(identity);
+      serials.add(await identity.prove(attach));
+    }
+    agent.control.send({ frame: { case: "heartbeat", value: {} } });
+    expect((await agent.told.take()).case).toBe("heartbeat");
+    expect(relay.counts.agents).toBe(1);
+    await AgentFixture.attach(connect(), identity);
+  });
+
+  it("cannot with the key of two renewals ago", async () => {
+    const first = await relay.makeCluster("prod");
+    const second = await renew(first);
+    await renew(second);
+    expect(await faultOf(renew(first))).toMatchObject(refused(/replaced by a newer one/));
+    expect(await refusal(first)).toMatchObject(refused(/replaced by a newer one/));
+  });
+
+  it("gets the same again when the answer was lost", async () => {
+    const first = await relay.makeCluster("prod");
+    const next = await requestedKey();
+    await renew(first, Promise.resolve(next));
+    const again = await renew(first, Promise.resolve(next));
+    await AgentFixture.attach(connect(), again);
+  });
+
+  it("cannot by a proof for another method, nor by one that was used, nor by a user's token", async () => {
+    const identity = await relay.makeCluster("prod");
+    expect(await faultOf(renew(identity, requestedKey(), attach as never))).toMatchObject(refused(/its aud/));
+    const { request: certificateRequest } = await requestedKey();
+    const { enrolment } = relay.rpc(await identity.prove(EnrolmentService.method.renew));
+    await enrolment.renew({ certificateRequest });
+    expect(await faultOf(enrolment.renew({ certificateRequest }))).toMatchObject(refused(/used before/));
+    for (const rpc of [relay.as("root"), relay.rpc(undefined)]) {
+      expect(await faultOf(rpc.enrolment.renew({ certificateRequest }))).toMatchObject(refused(/the agent's proof/));
+    }
+  });
+
+  it("cannot for a cluster that was removed, nor for another of the same name", async () => {
+    const old = await relay.makeCluster("prod");
+    await relay.as("root").clusters.deleteCluster({ name: "prod" });
+    expect(await faultOf(renew(old))).toMatchObject(refused(/the cluster was removed/));
+    await relay.as("root").clusters.createCluster({ name: "prod" });
+    expect(await faultOf(renew(old))).toMatchObject(refused(/the cluster was removed/));
+    expect(await refusal(old)).toMatchObject(refused(/the cluster was removed/));
+  });
+});
+
+describe("an agent whose state is in two clusters", () => {
+  it("is refused in the second, both are named, and the first is left alone", async () => {
+    const { joinToken } = await relay.as("root").clusters.createCluster({ name: "prod" });
+    const identity = await relay.join(joinToken?.token ?? "", "uid-of-one");
+    const first = await AgentFixture.open(connect(), identity);
+    first.register("uid-of-one");
+    await first.registered;
+    expect(await refusal(identity, "uid-of-another")).toMatchObject(
+      refused(/is in two clusters: it joined as prod .*uid-of-one, and this one's is uid-of-another/),
+    );
+    expect(relay.counts.agents).toBe(1);
+    expect(relay.logged.join("\n")).toMatch(/an agent is refused.*uid-of-another/);
+  });
+});
+
+describe("an agent's certificate", () => {
+  it("that expires ends what is attached by it, and a join token brings the agent back", async () => {
+    relay.certificateSeconds = 5;
+    await relay.stop(0);
+    await relay.startAgain();
+    const identity = await relay.makeCluster("prod");
+    const { agent } = await AgentFixture.attach(connect(), identity);
+    expect(await agent.ended.take()).toMatchObject(refused(/expired, and was not renewed; .*join-token prod/));
+    expect(await refusal(identity)).toMatchObject(refused(/its certificate has expired, at 20/));
+    expect(await faultOf(renew(identity))).toMatchObject(refused(/its certificate has expired/));
+    const { joinToken } = await relay.as("root").clusters.createJoinToken({ cluster: "prod" });
+    await AgentFixture.attach(connect(), await relay.join(joinToken?.token ?? ""));
+  }, 20_000);
+
+  it("counts still when the relay starts again", async () => {
+    const identity = await relay.makeCluster("prod");
+    await relay.stop(0);
+    await relay.startAgain();
+    await AgentFixture.attach(connect(), await renew(identity));
+  });
+});

@@ -1,0 +1,62 @@
+import type { X509Certificate } from "node:crypto";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { bearerToken } from "@fairlead/authentication";
+import { requestPublicKey } from "@fairlead/certificates";
+import { EnrolmentService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { Logger } from "@fairlead/service";
+import type { AgentAuthority } from "../enrolment/agent-authority.ts";
+import type { AgentProofVerifier } from "../enrolment/agent-proof-verifier.ts";
+import type { Agents } from "../enrolment/agents.ts";
+import { keyOf } from "../enrolment/key-of.ts";
+
+/** Longest uid that is kept: those of Kubernetes have 36 characters. */
+const MAX_UID_LENGTH = 64;
+
+/** `EnrolmentService`: agents' first certificates and their next ones. */
+export function enrolmentService(
+  authority: AgentAuthority,
+  agents: Agents,
+  proofs: AgentProofVerifier,
+  log: Logger,
+): ServiceImpl<typeof EnrolmentService> {
+  return {
+    join: async ({ credential, certificateRequest, clusterUid }) => {
+      if (credential.case !== "joinToken") throw malformed("a join token is due");
+      if (!/^[\w-]*$/.test(clusterUid) || clusterUid.length > MAX_UID_LENGTH)
+        throw malformed("the cluster's uid is none");
+      const key = await keyOfRequest(certificateRequest);
+      const { cluster, certificate } = await agents.join({ joinToken: credential.value, key, clusterUid }, (name) =>
+        authority.certify(certificateRequest, name),
+      );
+      log.info({ cluster, clusterUid, until: certificate.validToDate }, "agent joined");
+      return { certificate: issued(cluster, certificate) };
+    },
+    renew: async ({ certificateRequest }, context) => {
+      const proof = bearerToken(context.requestHeader.get("authorization") ?? undefined);
+      const agent = await proofs.verify(proof, EnrolmentService.method.renew);
+      const key = await keyOfRequest(certificateRequest);
+      const certificate = await authority.certify(certificateRequest, agent.cluster);
+      await agents.renew(agent, key, certificate.validToDate.getTime());
+      log.info({ cluster: agent.cluster, until: certificate.validToDate }, "agent's certificate renewed");
+      return { certificate: issued(agent.cluster, certificate) };
+    },
+  };
+}
+
+async function keyOfRequest(request: Uint8Array): Promise<string> {
+  try {
+    return keyOf(await requestPublicKey(request));
+  } catch (cause) {
+    throw malformed("the certificate request is not one that is signed by a key on the curve P-256", cause);
+  }
+}
+
+function issued(cluster: string, certificate: X509Certificate) {
+  const expireTime = timestampFromMs(certificate.validToDate.getTime());
+  return { certificate: new Uint8Array(certificate.raw), cluster, expireTime };
+}
+
+function malformed(sentence: string, cause?: unknown): FairleadError {
+  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.RELAY, sentence, { cause });
+}
