@@ -84,7 +84,8 @@ export class Tunnel {
       ]),
       agent: this.#process("agent", "@fairlead/agent/main", () => [
         ...relay("agent"),
-        ...["--token-file", this.file("agent-token"), "--identity-proxy", socket],
+        ...["--join-token-file", this.file("join-token"), "--state-folder", this.file("agent")],
+        ...["--identity-proxy", socket],
       ]),
       "client proxy": this.#process("client proxy", "@fairlead/cli/main", () => [
         ...["proxy", options.cluster, ...relay("client proxy"), "--token-file", this.tokenFile(options.person)],
@@ -211,7 +212,7 @@ export class Tunnel {
     }
     await this.#writeRelayConfig(new URL(this.#relayUrl).host); // the same port when it is started again
     const created = JSON.parse(await this.cli(ADMINISTRATOR, "clusters", "create", cluster, "--output", "json"));
-    await writeFile(this.file("agent-token"), created.agentToken, { mode: 0o600 });
+    await writeFile(this.file("join-token"), created.joinToken, { mode: 0o600 });
     await this.cli(ADMINISTRATOR, "rules", "create", "everybody", "--user", person.email, "--cluster", cluster);
     await this.startProcess("agent");
     await this.startProcess("client proxy");

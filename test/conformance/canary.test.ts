@@ -32,7 +32,9 @@ beforeAll(async () => {
     args: (process) => (process === "client proxy" ? ["--dpop-key", keyFile] : []),
   });
   const kubeconfig = await readFile(own.tunnel.kubeconfig, "utf8");
-  secrets.push(await readFile(own.tunnel.file("agent-token"), "utf8"), /token: (\S+)/.exec(kubeconfig)?.[1] ?? "");
+  secrets.push(await readFile(own.tunnel.file("join-token"), "utf8"), /token: (\S+)/.exec(kubeconfig)?.[1] ?? "");
+  const state = JSON.parse(await readFile(join(own.tunnel.file("agent"), "agent.json"), "utf8"));
+  secrets.push(state.key.split("\n")[1]);
 });
 afterAll(async () => {
   await own.stop();

@@ -152,7 +152,7 @@ describe("a hostile relay that invents users", () => {
         return new SignJWT(claims()).setProtectedHeader({ alg: "ES256", ...where }).sign(privateKey);
       },
     ],
-    ["the agent's token", () => readFile(scene.tunnel.file("agent-token"), "utf8")],
+    ["a join token", () => readFile(scene.tunnel.file("join-token"), "utf8")],
     ["no token", async () => ""],
   ];
   let ownIssuer: SigningIssuer;

@@ -1,5 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import type { ServerHttp2Stream } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { clusterOf } from "@fairlead/agent-identity";
 import {
   AgentFrameSchema,
   decodeResponse,
@@ -14,6 +16,7 @@ import {
   RequestFrameSchema,
   type ResponseFrame,
 } from "@fairlead/protocol";
+import { decodeProtectedHeader } from "jose";
 import { eventually } from "./eventually.ts";
 
 const HEARTBEAT_INTERVAL_MS = 10_000;
@@ -75,22 +78,17 @@ export class AgentLane {
   }
 }
 
-/** The agents that have attached to a relay, whatever their tokens, and the lanes that they have open. */
+/** The agents that have attached to a relay, whoever certified them, and the lanes that they have open. */
 export class AgentLanes {
-  readonly #clusterOf: (agentToken: string) => string;
   readonly #sessions = new Map<string, string>();
   readonly #idle: { cluster: string; lane: AgentLane }[] = [];
   /** How often an agent has attached, by cluster. */
   readonly attached: Record<string, number> = {};
 
-  /** @param clusterOf names the cluster of an agent */
-  constructor(clusterOf: (agentToken: string) => string) {
-    this.#clusterOf = clusterOf;
-  }
-
   /** `TunnelService.Attach`. */
   attach(stream: ServerHttp2Stream, authorization = ""): void {
-    const cluster = this.#clusterOf(authorization.replace("Bearer ", ""));
+    const [certificate = ""] = decodeProtectedHeader(authorization.replace("Bearer ", "")).x5c ?? [];
+    const cluster = clusterOf(new X509Certificate(Buffer.from(certificate, "base64"))) ?? "";
     const call = new GrpcServerStream(stream, Hop.AGENT);
     const control = new FrameStream(call, RelayFrameSchema, AgentFrameSchema, Hop.AGENT);
     const sessionId = crypto.getRandomValues(new Uint8Array(32));

@@ -15,7 +15,7 @@ import { alice, startTunnel } from "./tunnel.ts";
 
 /** What tokens are for that both clusters take, and what those are for that only alice's takes. */
 const AUDIENCES = ["fairlead", "fairlead:testbed"];
-const OTHER_AGENTS_TOKEN = "the-agent-of-another-cluster";
+const OTHERS_JOIN_TOKEN = "flj_of-another-cluster";
 /** The cluster that alice's client proxy is for, and another one whose agent is attached to the same relay. */
 export const [ALICES, OTHER] = ["testbed", "other"];
 
@@ -89,13 +89,13 @@ export class HostileScene {
     this.tunnel = tunnel;
     this.#stops.push(() => this.relay.stop(), stop);
     if (!withOther) return;
-    const other = { cluster: OTHER, agentToken: OTHER_AGENTS_TOKEN, jwt: [this.issuer.entry(["fairlead"])] };
+    const other = { cluster: OTHER, joinToken: OTHERS_JOIN_TOKEN, jwt: [this.issuer.entry(["fairlead"])] };
     const agent = await startOtherAgent(tunnel, this.relay.url, other);
     this.#stops.push(() => agent.end());
   }
 
   async #startRelay(folder: string): Promise<ChangedRelay> {
-    this.relay ??= await ChangedRelay.start(folder, ALICES, (token) => (token === OTHER_AGENTS_TOKEN ? OTHER : ALICES));
+    this.relay ??= await ChangedRelay.start(folder, ALICES, (token) => (token === OTHERS_JOIN_TOKEN ? OTHER : ALICES));
     return this.relay;
   }
 }

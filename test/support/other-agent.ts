@@ -8,8 +8,8 @@ const require = createRequire(import.meta.url);
 interface OtherCluster {
   /** Its name, as its own identity proxy is told. */
   cluster: string;
-  /** By which the relay knows that the agent is of this cluster. */
-  agentToken: string;
+  /** By which the relay knows, when the agent joins, that it is of this cluster. */
+  joinToken: string;
   /** The issuers whose tokens count there, as AuthenticationConfiguration has them. */
   jwt: readonly object[];
 }
@@ -21,10 +21,10 @@ interface OtherCluster {
 export async function startOtherAgent(
   tunnel: Tunnel,
   relayUrl: string,
-  { cluster, agentToken, jwt }: OtherCluster,
+  { cluster, joinToken, jwt }: OtherCluster,
 ): Promise<TunnelProcess> {
-  const tokenFile = tunnel.file("other-agent-token");
-  await writeFile(tokenFile, agentToken, { mode: 0o600 });
+  const tokenFile = tunnel.file("other-join-token");
+  await writeFile(tokenFile, joinToken, { mode: 0o600 });
   const configuration = { apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt };
   const authentication = tunnel.file("other-authentication.yaml");
   await writeFile(authentication, stringify(configuration));
@@ -32,7 +32,8 @@ export async function startOtherAgent(
     name: "agent of another cluster",
     main: require.resolve("@fairlead/agent/main"),
     args: () => [
-      ...["--relay", relayUrl, "--relay-ca", tunnel.file("ca.crt"), "--token-file", tokenFile],
+      ...["--relay", relayUrl, "--relay-ca", tunnel.file("ca.crt"), "--join-token-file", tokenFile],
+      ...["--state-folder", tunnel.file("other-agent")],
       ...["--kubeconfig", tunnel.impersonatorKubeconfig, "--cluster", cluster],
       ...["--authentication", authentication, "--grace", "1"],
     ],

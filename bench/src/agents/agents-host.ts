@@ -5,13 +5,13 @@ export const STARTING = 32;
 
 /** What the process is asked. */
 export type AgentsQuestion =
-  /** Answered when all are attached. @param tokens one for each agent */
+  /** Answered when all are attached. @param joinTokens one for each agent */
   | {
       readonly do: "start";
       readonly host: string;
       readonly port: number;
       readonly ca: string;
-      readonly tokens: readonly string[];
+      readonly joinTokens: readonly string[];
     }
   | { readonly do: "await all"; readonly withinMs: number }
   | { readonly do: "forget losses" };

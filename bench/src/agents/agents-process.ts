@@ -1,6 +1,9 @@
+import { X509Certificate } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSecureContext } from "node:tls";
-import type { PeerAddress } from "@fairlead/protocol";
+import { AgentIdentity } from "@fairlead/agent-identity";
+import { requestedKey } from "@fairlead/certificates";
+import { EnrolmentService, GrpcConnection, Hop, type PeerAddress, unaryCall } from "@fairlead/protocol";
 import { answerQuestions } from "../asked-process.ts";
 import { inTurns } from "../measure/in-turns.ts";
 import { type AgentsAnswer, type AgentsQuestion, STARTING } from "./agents-host.ts";
@@ -13,9 +16,9 @@ let attached = 0;
 let lastAtMs = 0;
 const losses = new Map<string, number>();
 
-function makeAgent(address: () => PeerAddress, token: string, first: () => void): LightAgent {
+function makeAgent(address: () => PeerAddress, identity: AgentIdentity, first: () => void): LightAgent {
   let isAttached = false;
-  return new LightAgent(address, token, {
+  return new LightAgent(address, identity, {
     attached: () => {
       isAttached = true;
       attached += 1;
@@ -31,17 +34,28 @@ function makeAgent(address: () => PeerAddress, token: string, first: () => void)
   });
 }
 
-async function startAll({ host, port, ca, tokens }: AgentsQuestion & { do: "start" }): Promise<void> {
+async function startAll({ host, port, ca, joinTokens }: AgentsQuestion & { do: "start" }): Promise<void> {
   const secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });
   const address = (): PeerAddress => ({ host, port, tls: { secureContext } });
-  const left = tokens.values();
-  await inTurns(tokens.length, STARTING, async () => {
+  const left = joinTokens.values();
+  const relay = new GrpcConnection(address);
+  await inTurns(joinTokens.length, STARTING, async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const agent = makeAgent(address, left.next().value ?? "", resolve);
+    const agent = makeAgent(address, await join(relay, left.next().value ?? ""), resolve);
     agents.push(agent);
     agent.start();
     await promise;
   });
+  relay.close();
+}
+
+async function join(relay: GrpcConnection, joinToken: string): Promise<AgentIdentity> {
+  const { key, request: certificateRequest } = await requestedKey();
+  const credential = { case: "joinToken" as const, value: joinToken };
+  const request = { credential, certificateRequest };
+  const { certificate } = await unaryCall(relay, EnrolmentService.method.join, request, { peerHop: Hop.RELAY });
+  const der = certificate?.certificate ?? new Uint8Array();
+  return new AgentIdentity({ key, certificate: new X509Certificate(der).toString() });
 }
 
 async function awaitAll(withinMs: number): Promise<void> {

@@ -15,7 +15,7 @@ export interface ClusterKeeper {
 /**
  * Makes clusters by the relay's RPC, as JSON over HTTP.
  *
- * @returns their agents' tokens
+ * @returns their join tokens
  * @throws Error with the relay's answer if one cannot be made
  */
 export async function createClusters(keeper: ClusterKeeper, names: readonly string[]): Promise<string[]> {
@@ -46,5 +46,5 @@ async function createCluster({ relayUrl, ca, token }: ClusterKeeper, name: strin
     }, reject);
   });
   outgoing.on("error", reject).end(JSON.stringify({ name }));
-  return String(Object(JSON.parse(await promise)).agentToken);
+  return String(Object(JSON.parse(await promise)).joinToken?.token);
 }

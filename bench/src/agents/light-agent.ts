@@ -1,3 +1,4 @@
+import type { AgentIdentity } from "@fairlead/agent-identity";
 import {
   AgentFrameSchema,
   ErrorCode,
@@ -35,23 +36,27 @@ export interface LightAgentEvents {
  */
 export class LightAgent {
   readonly #address: () => PeerAddress;
-  readonly #token: string;
+  readonly #identity: AgentIdentity;
   readonly #events: LightAgentEvents;
   #attempt = 0;
   #stopped = false;
   #stop = (): void => {};
 
-  constructor(address: () => PeerAddress, token: string, events: LightAgentEvents) {
+  constructor(address: () => PeerAddress, identity: AgentIdentity, events: LightAgentEvents) {
     this.#address = address;
-    this.#token = token;
+    this.#identity = identity;
     this.#events = events;
   }
 
   /** Dials; again and again until {@link stop}. */
   start(): void {
+    void this.#identity.prove(TunnelService.method.attach).then((proof) => this.#attach(proof));
+  }
+
+  #attach(proof: string): void {
     if (this.#stopped) return;
     const connection = new GrpcConnection(this.#address);
-    const stream = new GrpcClientStream(connection, ATTACH_PATH, { token: this.#token, peerHop: Hop.RELAY });
+    const stream = new GrpcClientStream(connection, ATTACH_PATH, { token: proof, peerHop: Hop.RELAY });
     const control = new FrameStream(stream, AgentFrameSchema, RelayFrameSchema, Hop.RELAY);
     let heartbeat: NodeJS.Timeout | undefined;
     let unanswered = 0;

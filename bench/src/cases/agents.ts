@@ -139,15 +139,15 @@ async function makeClusters({ tunnel }: FairleadPath, count: number): Promise<st
 async function startAgents(
   { tunnel }: FairleadPath,
   hosts: readonly AgentsHost[],
-  tokens: readonly string[],
+  joinTokens: readonly string[],
 ): Promise<void> {
   const ca = await readFile(tunnel.file("ca.crt"), "utf8");
   const { hostname, port } = new URL(tunnel.relayUrl);
-  const share = Math.ceil(tokens.length / hosts.length);
+  const share = Math.ceil(joinTokens.length / hosts.length);
   await Promise.all(
     hosts.map((host, i) => {
-      const own = tokens.slice(i * share, (i + 1) * share);
-      return host.ask({ do: "start", host: hostname, port: Number(port), ca, tokens: own });
+      const own = joinTokens.slice(i * share, (i + 1) * share);
+      return host.ask({ do: "start", host: hostname, port: Number(port), ca, joinTokens: own });
     }),
   );
 }

@@ -8,13 +8,14 @@ import { Agent } from "./agent.ts";
 import { IdentityProxyFixture } from "./identity-proxy-fixture.ts";
 import { RelayFixture } from "./relay-fixture.ts";
 
-const TOKEN = "fla_canary-7f3a";
+const PROOF = "proof.canary-7f3a";
 
 let folder: string;
 let relay: RelayFixture;
 let identityProxy: IdentityProxyFixture;
 let agent: Agent;
-let readToken: () => string;
+let prove: () => string;
+let refusals: number;
 let logged: string[];
 
 beforeEach(async () => {
@@ -22,12 +23,14 @@ beforeEach(async () => {
   relay = new RelayFixture();
   identityProxy = new IdentityProxyFixture(join(folder, "identity.sock"));
   await Promise.all([relay.start(), identityProxy.start()]);
-  readToken = () => TOKEN;
+  prove = () => PROOF;
+  refusals = 0;
   logged = [];
   agent = new Agent({
     relay: { name: "relay", address: () => relay.address },
     identityProxy: { name: "identity proxy", address: () => identityProxy.address },
-    agentToken: () => readToken(),
+    enrolment: { prove: async () => prove(), refused: () => void refusals++ },
+    clusterUid: "uid-1",
     version: "0.1.0",
     log: recordingLog(),
   });
@@ -53,23 +56,29 @@ async function until(holds: () => boolean): Promise<void> {
 const lost = new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the test cut it");
 
 describe("an agent that starts", () => {
-  it("attaches with its token and its version", async () => {
+  it("attaches with its proof, its version and its cluster's uid", async () => {
     expect(agent.problem).toBe("not attached to the relay");
     agent.start();
     const attached = await relay.agents.take();
-    expect(attached.token).toBe(`Bearer ${TOKEN}`);
-    expect(await attached.said.take()).toMatchObject({ case: "register", value: { agentVersion: "0.1.0" } });
+    expect(attached.token).toBe(`Bearer ${PROOF}`);
+    expect(await attached.said.take()).toMatchObject({
+      case: "register",
+      value: { agentVersion: "0.1.0", clusterUid: "uid-1" },
+    });
     attached.accept();
     await relay.takeLanes(2);
     expect(agent.problem).toBeUndefined();
     expect(agent.counts).toEqual({ sessions: 1, lanes: 2, exchanges: 0 });
   });
 
-  it("fails at once when its token cannot be read", () => {
-    readToken = () => {
+  it("says why it cannot prove its key", async () => {
+    prove = () => {
       throw new Error("ENOENT: token");
     };
-    expect(() => agent.start()).toThrow(/ENOENT: token/);
+    agent.start();
+    await until(() => agent.problem === "not attached to the relay: ENOENT: token");
+    prove = () => PROOF;
+    await relay.accept(1);
   });
 
   it.each([0, 1, 5])("offers as many lanes as the relay wants: %i, each with the session's id", async (idleLanes) => {
@@ -305,7 +314,7 @@ describe("a relay that goes away", () => {
     const first = await relay.accept(1);
     await relay.takeLanes(1);
     await relay.stop();
-    await until(() => agent.problem === "not attached to the relay");
+    await until(() => agent.problem?.startsWith("not attached to the relay") === true);
     await relay.start();
     const second = await relay.accept(1);
     const [lane] = await relay.takeLanes(1);
@@ -324,31 +333,32 @@ describe("a relay that goes away", () => {
     expect(await inbound.closes.take()).toBeDefined();
   });
 
-  it("and refuses the agent is asked again, with the token as it is then", async () => {
+  it("and refuses the agent is asked again, with the proof as it is then, and its enrolment is told", async () => {
     agent.start();
     const refusing = await relay.agents.take();
-    readToken = () => "fla_another";
+    prove = () => "another";
     refusing.control.refuse(
-      new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, "the token is not one of this relay's"),
+      new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, "the proof is not one of this relay's"),
     );
     const attached = await relay.agents.take();
-    expect(attached.token).toBe("Bearer fla_another");
+    expect(attached.token).toBe("Bearer another");
+    expect(refusals).toBe(1);
     expect(logged.join()).toMatch(/not one of this relay's/);
   });
 
-  it("is dialled again although the token cannot be read for a moment", async () => {
+  it("is dialled again although the key cannot be proved for a moment", async () => {
     agent.start();
     const first = await relay.accept(0);
     let failures = 0;
-    readToken = () => {
+    prove = () => {
       if (failures++ < 2) throw new Error("ENOENT: token");
-      return TOKEN;
+      return PROOF;
     };
     first.control.refuse(lost);
     await relay.accept(0);
     await until(() => agent.problem === undefined);
     expect(failures).toBe(3);
-    expect(logged.join()).toMatch(/cannot dial the relay/);
+    expect(logged.join()).toMatch(/cannot attach to the relay/);
   });
 
   it.each<[what: string, bytes: number[]]>([
@@ -440,7 +450,7 @@ describe("an agent that stops", () => {
   });
 });
 
-it("an agent's token is in no line of its log", async () => {
+it("an agent's proof is in no line of its log", async () => {
   agent.start();
   const refusing = await relay.agents.take();
   refusing.control.refuse(lost);
@@ -449,5 +459,5 @@ it("an agent's token is in no line of its log", async () => {
   await identityProxy.stop();
   await until(() => agent.problem !== undefined);
   expect(logged.length).toBeGreaterThan(1);
-  expect(logged.join()).not.toContain(TOKEN);
+  expect(logged.join()).not.toContain(PROOF);
 });

@@ -1,7 +1,10 @@
-import { type FairleadError, GrpcConnection, type PeerAddress } from "@fairlead/protocol";
+import { ErrorCode, type FairleadError, GrpcConnection, type PeerAddress } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { Backoff } from "./backoff.ts";
+import type { Enrolment } from "./enrolment/enrolment.ts";
 import { Session } from "./session.ts";
+
+const NOT_ATTACHED = "not attached to the relay";
 
 /** A peer of the agent's. */
 export interface Peer {
@@ -15,8 +18,9 @@ export interface Peer {
 export interface AgentOptions {
   relay: Peer;
   identityProxy: Peer;
-  /** Read anew for each connection. */
-  agentToken(): string;
+  enrolment: Pick<Enrolment, "prove" | "refused">;
+  /** The uid of the cluster's namespace kube-system; empty if it is not known. */
+  clusterUid: string;
   version: string;
   log: Logger;
 }
@@ -32,6 +36,8 @@ export class Agent {
   readonly #sessions = new Map<Session, GrpcConnection>();
   #timer: NodeJS.Timeout | undefined;
   #current: Session | undefined;
+  /** Why there is no session. */
+  #problem = NOT_ATTACHED;
   #stopped = false;
 
   constructor(options: AgentOptions) {
@@ -52,7 +58,7 @@ export class Agent {
 
   /** Why the agent cannot serve; undefined if it can. */
   get problem(): string | undefined {
-    return this.#current ? this.#current.problem : "not attached to the relay";
+    return this.#current ? this.#current.problem : this.#problem;
   }
 
   /** Drains all sessions and dials no more. */
@@ -63,16 +69,28 @@ export class Agent {
     this.#identityProxy.close();
   }
 
+  /** Only one at a time: there is no session then, and no timer. A certificate may have to be got first. */
   #dial(): void {
-    const { relay, version, log } = this.#options;
-    const agentToken = this.#options.agentToken();
+    const opened = this.#options.enrolment.prove().then((proof) => this.#open(proof));
+    opened.catch((err: unknown) => {
+      this.#problem = `${NOT_ATTACHED}: ${err instanceof Error ? err.message : err}`;
+      if (this.#stopped) return;
+      const waitMs = Math.round(this.#redial());
+      this.#options.log.error({ err, waitMs }, "cannot attach to the relay");
+    });
+  }
+
+  #open(proof: string): void {
+    if (this.#stopped) return;
+    const { relay, version, clusterUid, log } = this.#options;
     const client = new GrpcConnection(() => relay.address());
     const session = new Session({
       relay: client,
       relayName: relay.name,
       identityProxy: this.#identityProxy,
-      agentToken,
+      proof,
       version,
+      clusterUid,
       log,
       registered: () => {
         this.#backoff.reset();
@@ -92,24 +110,17 @@ export class Agent {
     this.#sessions.get(session)?.close();
     this.#sessions.delete(session);
     if (this.#stopped || this.#current !== session) return;
+    if (error?.code === ErrorCode.TOKEN_REFUSED) this.#options.enrolment.refused();
+    const reason = error?.message ?? "ended by the relay";
+    this.#problem = `${NOT_ATTACHED}: ${reason}`;
     const waitMs = Math.round(this.#redial());
-    this.#options.log.warn({ reason: error?.message ?? "ended by the relay", waitMs }, "not attached to the relay");
+    this.#options.log.warn({ reason, waitMs }, NOT_ATTACHED);
   }
 
   #redial(): number {
     this.#current = undefined;
     const waitMs = this.#backoff.next();
-    this.#timer = setTimeout(() => this.#dialAgain(), waitMs);
+    this.#timer = setTimeout(() => this.#dial(), waitMs);
     return waitMs;
-  }
-
-  /** A token or a certificate that cannot be read now, while it rotates, may be readable at the next attempt. */
-  #dialAgain(): void {
-    try {
-      this.#dial();
-    } catch (error) {
-      const waitMs = Math.round(this.#redial());
-      this.#options.log.error({ err: error, waitMs }, "cannot dial the relay");
-    }
   }
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,10 +21,12 @@ const running = new Set<ChildProcess>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
-  await writeFile(join(folder, "token"), "fla_good\n");
+  await writeFile(join(folder, "token"), "flj_good\n");
   await writeFile(join(folder, "empty"), "\n");
-  await writeFile(join(folder, "two-words"), `${CANARY} ${CANARY}`);
-  await writeFile(join(folder, "two-lines"), `${CANARY}\nX-Other: ${CANARY}`);
+  await mkdir(join(folder, "spoilt"));
+  await writeFile(join(folder, "spoilt", "agent.json"), `{"key": "${CANARY}`);
+  await writeFile(join(folder, "two-words"), `flj_${CANARY} ${CANARY}`);
+  await writeFile(join(folder, "two-lines"), `flj_${CANARY}\nX-Other: ${CANARY}`);
 });
 
 afterAll(async () => {
@@ -46,7 +48,8 @@ async function run(args: string[]): Promise<{ code: number; log: string }> {
 
 describe("an agent does not start", () => {
   const relay = ["--relay", "https://127.0.0.1:1"];
-  const token = (name = "token") => ["--token-file", join(folder, name)];
+  const state = () => ["--state-folder", join(folder, "state")];
+  const token = (name = "token") => ["--join-token-file", join(folder, name), ...state()];
   const beside = ["--identity-proxy", "unix:/nowhere/identity.sock"];
   const cases: [what: string, args: () => string[], says: RegExp][] = [
     [
@@ -72,8 +75,23 @@ describe("an agent does not start", () => {
       /needs --tls-cert and --tls-key/,
     ],
     ["with a token file that is missing", () => [...relay, ...token("missing"), ...beside], /ENOENT/],
-    ["with an empty token file", () => [...relay, ...token("empty"), ...beside], /is not an agent's token/],
-    ["with a token of two lines", () => [...relay, ...token("two-lines"), ...beside], /is not an agent's token/],
+    ["with an empty token file", () => [...relay, ...token("empty"), ...beside], /is not a join token/],
+    ["with a token of two words", () => [...relay, ...token("two-words"), ...beside], /is not a join token/],
+    ["with a token of two lines", () => [...relay, ...token("two-lines"), ...beside], /is not a join token/],
+    [
+      "that has not joined without a token",
+      () => [...relay, ...state(), ...beside],
+      /has not joined yet: give --join-token-file FILE, from `fairlead clusters create`/,
+    ],
+    ["without a place for its key", () => [...relay, ...beside], /give --state-folder FOLDER, or in a cluster/],
+    ["with two places for it", () => [...relay, ...token(), "--state-secret", "a/b", ...beside], /give --state-folder/],
+    ["with a Secret without namespace", () => [...relay, "--state-secret", "b", ...beside], /NAMESPACE\/NAME is due/],
+    ["with a Secret outside a cluster", () => [...relay, "--state-secret", "a/b", ...beside], /.+/],
+    [
+      "with a state that is none",
+      () => [...relay, "--state-folder", join(folder, "spoilt"), ...beside],
+      /agent\.json is not an agent's state; remove it/,
+    ],
   ];
   let outcomes: { code: number; log: string }[];
   beforeAll(async () => {

@@ -1,15 +1,22 @@
 #!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
 import { readFileSync } from "node:fs";
 import { hostAndPortOf } from "@fairlead/protocol";
-import { addProcessOptions, runService, type ServiceCommandOptions } from "@fairlead/service";
+import { addProcessOptions, type Logger, runService, type ServiceCommandOptions } from "@fairlead/service";
 import { Command } from "commander";
 import { Agent, type Peer } from "./agent.ts";
+import { Enrolment } from "./enrolment/enrolment.ts";
+import { FolderStore } from "./enrolment/folder-store.ts";
+import { type OwnCluster, ownCluster } from "./enrolment/own-cluster.ts";
+import { Renewal } from "./enrolment/renewal.ts";
+import type { StateStore } from "./enrolment/state-store.ts";
 import { startIdentityProxy } from "./identity-proxy-process.ts";
 
 interface Options extends ServiceCommandOptions {
   relay: string;
   relayCa?: string;
-  tokenFile: string;
+  joinTokenFile?: string;
+  stateFolder?: string;
+  stateSecret?: string;
   identityProxy?: string;
   identityProxyCa?: string;
   tlsCert?: string;
@@ -26,7 +33,9 @@ const command = new Command("fairlead-agent")
   .version(VERSION)
   .requiredOption("--relay <url>", "the relay, https://HOST:PORT")
   .option("--relay-ca <file>", "authority that signed the relay's certificate; without it, the system's")
-  .requiredOption("--token-file <file>", "the agent's token, from `fairlead clusters create`")
+  .option("--join-token-file <file>", "a join token, from `fairlead clusters create`, to get the first certificate by")
+  .option("--state-folder <folder>", "where the agent keeps its key and its certificate, outside a cluster")
+  .option("--state-secret <namespace/name>", "the Secret that the agent keeps them in, in a cluster")
   .option("--identity-proxy <address>", "unix:PATH, or https://HOST:PORT with mutual TLS")
   .option("--identity-proxy-ca <file>", "authority that signed the identity proxy's certificate")
   .option("--tls-cert <file>", "the agent's certificate for the identity proxy")
@@ -37,21 +46,29 @@ const command = new Command("fairlead-agent")
   .option("--authentication <file>", "with --kubeconfig: the identity proxy's AuthenticationConfiguration")
   .addHelpText(
     "after",
-    "\nExamples:\n  fairlead-agent --relay https://relay.example.com --token-file token --identity-proxy unix:/run/fairlead/identity.sock\n" +
-      "  fairlead-agent --relay https://relay.example.com --token-file token --kubeconfig impersonator.conf --cluster prod-eu1 --authentication auth.yaml",
+    "\nExamples:\n  fairlead-agent --relay https://relay.example.com --join-token-file join-token --state-folder /var/lib/fairlead-agent \\\n    --identity-proxy unix:/run/fairlead/identity.sock\n" +
+      "  fairlead-agent --relay https://relay.example.com --state-folder state --kubeconfig impersonator.conf --cluster prod-eu1 --authentication auth.yaml",
   );
 
 const options = addProcessOptions(command).parse().opts<Options>();
 await runService("agent", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
+  const { store, uid: clusterUid } = await stateOf(options, log);
+  const relay = tlsPeer(options.relay, { ca: options.relayCa });
+  const joinToken = () => readToken(options.joinTokenFile);
+  const enrolment = new Enrolment({ relay: () => relay.address(), store, joinToken, clusterUid, log });
+  await checkCanJoin(store, joinToken);
   const beside = besideIdentityProxy(options);
+  const renewal = new Renewal(enrolment, log);
   const agent = new Agent({
-    relay: tlsPeer(options.relay, { ca: options.relayCa }),
+    relay,
     identityProxy: identityProxyPeer(options, beside?.address ?? options.identityProxy),
-    agentToken: () => readToken(options.tokenFile),
+    enrolment,
+    clusterUid,
     version: VERSION,
     log,
   });
   agent.start();
+  renewal.start();
   let stopping = false;
   void beside?.ended.then((code) => {
     if (stopping) return;
@@ -64,16 +81,33 @@ await runService("agent", { private: options.private, graceMs: options.grace * 1
     counts: () => agent.counts,
     stop: async (graceMs) => {
       stopping = true;
+      renewal.stop();
       await agent.stop(graceMs);
       await beside?.stop();
     },
   };
 });
 
+async function stateOf({ stateFolder, stateSecret }: Options, log: Logger): Promise<OwnCluster> {
+  if (stateFolder !== undefined && stateSecret === undefined) return { store: new FolderStore(stateFolder), uid: "" };
+  if (stateSecret !== undefined && stateFolder === undefined) return ownCluster(stateSecret, log);
+  throw new Error(
+    "give --state-folder FOLDER, or in a cluster --state-secret NAMESPACE/NAME: what the agent keeps its key in",
+  );
+}
+
+/** Else the agent would wait for ever, and nobody would look. @throws Error if it has no certificate and cannot get one */
+async function checkCanJoin(store: StateStore, joinToken: () => string | undefined): Promise<void> {
+  const { state } = await store.load();
+  if (state.certificate !== undefined || joinToken() !== undefined) return;
+  throw new Error("the agent has not joined yet: give --join-token-file FILE, from `fairlead clusters create`");
+}
+
 /** @throws Error that never has a part of the token in it */
-function readToken(file: string): string {
+function readToken(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
   const token = readFileSync(file, "utf8").trim();
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new Error(`what is in ${file} is not an agent's token`);
+  if (!/^flj_[\w-]+$/.test(token)) throw new Error(`what is in ${file} is not a join token`);
   return token;
 }
 

@@ -31,8 +31,10 @@ export interface SessionOptions {
   /** The relay as the agent dials it, for the cluster's audit log: printable ASCII. */
   relayName: string;
   identityProxy: GrpcConnection;
-  agentToken: string;
+  /** Proves the agent's key. */
+  proof: string;
   version: string;
+  clusterUid: string;
   log: Logger;
   registered(): void;
   /** The relay is stopping: attach anew. */
@@ -57,10 +59,12 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const stream = new GrpcClientStream(options.relay, ATTACH_PATH, { token: options.agentToken, peerHop: Hop.RELAY });
+    const stream = new GrpcClientStream(options.relay, ATTACH_PATH, { token: options.proof, peerHop: Hop.RELAY });
     this.#control = new FrameStream(stream, AgentFrameSchema, RelayFrameSchema, Hop.RELAY);
     this.#control.start({ frame: (frame) => this.#onFrame(frame), closed: (error) => this.#onClosed(error) });
-    this.#control.send({ frame: { case: "register", value: { agentVersion: options.version } } });
+    this.#control.send({
+      frame: { case: "register", value: { agentVersion: options.version, clusterUid: options.clusterUid } },
+    });
   }
 
   get counts(): { lanes: number; exchanges: number } {

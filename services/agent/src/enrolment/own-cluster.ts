@@ -1,0 +1,37 @@
+import type { Logger } from "@fairlead/service";
+import type { CoreV1Api } from "@kubernetes/client-node";
+import { SecretStore } from "./secret-store.ts";
+import type { StateStore } from "./state-store.ts";
+
+/** What an agent in a cluster knows of it and keeps there, as its own service account. */
+export interface OwnCluster {
+  store: StateStore;
+  /** The uid of the namespace kube-system; empty if the account may not read it. */
+  uid: string;
+}
+
+/**
+ * @param secret NAMESPACE/NAME of the Secret that the state is kept in
+ * @throws Error if this is no pod
+ */
+export async function ownCluster(secret: string, log: Logger): Promise<OwnCluster> {
+  const [namespace, name, ...more] = secret.split("/");
+  if (!namespace || !name || more.length > 0) throw new Error(`--state-secret ${secret}: NAMESPACE/NAME is due`);
+  const { CoreV1Api, KubeConfig } = await import("@kubernetes/client-node"); // large, and of no use elsewhere
+  const config = new KubeConfig();
+  config.loadFromCluster();
+  const api = config.makeApiClient(CoreV1Api);
+  return { store: new SecretStore(api, namespace, name), uid: await uidOf(api, log) };
+}
+
+async function uidOf(api: CoreV1Api, log: Logger): Promise<string> {
+  try {
+    return (await api.readNamespace({ name: "kube-system" })).metadata?.uid ?? "";
+  } catch (err) {
+    log.warn(
+      { err },
+      "cannot read the namespace kube-system: a copy of this agent's state in another cluster is not noticed",
+    );
+    return "";
+  }
+}
