@@ -30,8 +30,8 @@ export interface TunnelOptions {
   moreIssuers?: { relay?: readonly object[]; identityProxy?: readonly object[] };
   /** How the identity proxy maps groups, in the form of AuthenticationConfiguration; by the claim `groups` otherwise. */
   groupsMapping?: object;
-  /** The relay's limits, by name, where they are not the defaults (docs/reference/relay-config.md). */
-  limits?: Readonly<Record<string, number>>;
+  /** More of the relay's configuration, such as its limits (docs/reference/relay-config.md). */
+  relayConfig?: object;
   /**
    * Lets a process reach the relay by another address, such as one behind a slow network; by the relay's own otherwise.
    *
@@ -252,7 +252,7 @@ export class Tunnel {
       database: "relay.db",
       authentication: "relay-authentication.yaml",
       administrators: { users: [ADMINISTRATOR.email] },
-      limits: this.#options.limits ?? {},
+      ...this.#options.relayConfig,
     };
     await writeFile(this.file("relay.yaml"), stringify(config), { mode: 0o600 });
   }

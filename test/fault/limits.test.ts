@@ -38,7 +38,7 @@ describe("a user at the limit of exchanges at once", () => {
   const sentence = /fairlead: relay: you have 3 requests under way, the most that this relay allows one user at once/;
   let bobs: string;
 
-  withTunnel({ others: [bob], limits: { exchangesPerUser: most } });
+  withTunnel({ others: [bob], relayConfig: { limits: { exchangesPerUser: most } } });
   beforeAll(async () => {
     const [port = 0] = await freePorts(1);
     bobs = await own.tunnel.letIn(bob, port);
@@ -107,7 +107,7 @@ describe("a user at the limit of exchanges at once", () => {
 });
 
 describe("a user over the rate", () => {
-  withTunnel({ limits: { newExchangesPerUserPerSecond: 4, newExchangesPerUserBurst: 4 } });
+  withTunnel({ relayConfig: { limits: { newExchangesPerUserPerSecond: 4, newExchangesPerUserBurst: 4 } } });
 
   it.each(kubectls(cluster))("$name comes through at the rate, sixteen at once", async ({ kubectl }) => {
     const through = kubectl.against(own.tunnel.kubeconfig);

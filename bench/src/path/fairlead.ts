@@ -41,7 +41,7 @@ export async function startFairlead(
     cluster: "bench",
     person: alice,
     impersonatorKubeconfig: origin.impersonatorKubeconfig,
-    limits: LIMITS,
+    relayConfig: { limits: LIMITS },
     ...(profileDir !== undefined && { env: (name) => profiling(profileDir, `${origin.name} ${name}`) }),
     ...more,
   });
