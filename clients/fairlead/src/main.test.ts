@@ -10,7 +10,7 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { impersonationRules } from "@fairlead/authorization";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { AccessLevel, ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
+import { AccessLevel, ClusterState, ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { parse } from "yaml";
 import { RelayFixture } from "./relay-fixture.ts";
@@ -43,10 +43,22 @@ beforeAll(async () => {
       return answer(message);
     };
   };
-  const cluster = { name: "prod", labels: { env: "prod" }, connected: true, agentVersion: "0.1.0" };
+  const cluster = {
+    ...{ name: "prod", labels: { env: "prod" }, state: ClusterState.CONNECTED, stateTime: timestampFromMs(0) },
+    ...{ agentVersion: "0.1.0", agentReplicas: 2, kubernetesVersion: "v1.36.3", nodeCount: 3 },
+  };
+  const away = {
+    ...{ name: "away", state: ClusterState.OFFLINE, stateTime: timestampFromMs(60_000) },
+    stateReason: "no agent is attached: it left\u001b[2J",
+  };
   relay = new RelayFixture(await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 }), {
     clusters: {
-      listClusters: note("listClusters", () => ({ clusters: [cluster] })),
+      listClusters: note("listClusters", () => ({ clusters: [cluster, away] })),
+      watchClusters: async function* () {
+        yield { cluster };
+        yield { cluster: away };
+        yield { cluster: { name: "prod" }, removed: true };
+      },
       getKubeconfig: note("getKubeconfig", ({ cluster: asked = "" }) => {
         const contextName = CONTEXTS[asked] ?? `fairlead-${asked}`;
         return { cluster, contextName, namespace: "team-a" };
@@ -59,6 +71,9 @@ beforeAll(async () => {
           joinToken: { token: "flj_once", expireTime: { seconds: 1_900_000_000n, nanos: 0 } },
         };
       }),
+      createJoinToken: note("createJoinToken", () => ({
+        joinToken: { token: "flj_again", expireTime: timestampFromMs(1_900_000_000_000) },
+      })),
       deleteCluster: note("deleteCluster", () => ({})),
     },
     accessRules: {
@@ -336,17 +351,48 @@ describe("a command that succeeds", () => {
   it("answers people with a table, and sends the token from the file", async () => {
     const { code, out, told } = await run(["clusters", ...toRelay()]);
     expect([code, told]).toEqual([0, ""]);
-    expect(out).toBe(
-      "NAME   CONNECTED   AGENT   LAST SEEN   LABELS\nprod   yes         0.1.0   never       env=prod\n",
-    );
+    expect(out.split("\n")).toEqual([
+      "NAME   STATE       SINCE                      AGENT       KUBERNETES   NODES   LABELS",
+      "prod   Connected   1970-01-01T00:00:00.000Z   0.1.0 (2)   v1.36.3      3       env=prod",
+      "away   Offline     1970-01-01T00:01:00.000Z   -           -            -",
+      "",
+      "away is Offline: no agent is attached: it left\ufffd[2J",
+      "",
+    ]);
     expect(seen).toMatchObject([{ call: "listClusters", authorization: `Bearer ${TOKEN}` }]);
   });
 
   it("answers programs with JSON", async () => {
     const { out } = await run(["clusters", "--output", "json", ...toRelay()]);
-    expect(JSON.parse(out)).toEqual([
-      { name: "prod", labels: { env: "prod" }, connected: true, agentVersion: "0.1.0" },
+    expect(JSON.parse(out)).toMatchObject([
+      {
+        ...{ name: "prod", labels: { env: "prod" }, state: "Connected", since: "1970-01-01T00:00:00.000Z" },
+        ...{ agentVersion: "0.1.0", agentReplicas: 2, kubernetesVersion: "v1.36.3", nodeCount: 3, capped: false },
+      },
+      { name: "away", state: "Offline", reason: expect.stringMatching(/^no agent is attached: it left/) },
     ]);
+  });
+
+  it("prints the clusters and each change of them, a line each, for people and for programs", async () => {
+    const { code, out } = await run(["clusters", "--watch", ...toRelay()]);
+    const [first, second, third] = out.split("\n");
+    expect([code, first]).toEqual([0, "1970-01-01T00:00:00.000Z  prod  Connected"]);
+    expect(second).toMatch(/^1970-01-01T00:01:00.000Z {2}away {2}Offline: no agent is attached: it left/);
+    expect(third).toMatch(/ {2}prod {2}removed$/);
+    const lines = (await run(["clusters", "--watch", "--output", "json", ...toRelay()])).out.trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { name: "prod", state: "Connected" },
+      { name: "away", state: "Offline" },
+      { name: "prod", removed: true },
+    ]);
+  });
+
+  it("prints a join token for a cluster that is there", async () => {
+    const { out, told } = await run(["clusters", "join-token", "prod", ...toRelay()]);
+    expect(out).toBe("flj_again\n");
+    expect(told).toMatch(/This join token counts once, for one agent, until 2030-/);
+    const json = await run(["clusters", "join-token", "prod", "--output", "json", ...toRelay()]);
+    expect(JSON.parse(json.out)).toMatchObject({ joinToken: "flj_again", expires: expect.stringMatching(/^2030-/) });
   });
 
   it("takes the token from standard input, or from the environment, and the rest too", async () => {

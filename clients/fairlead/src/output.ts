@@ -5,7 +5,7 @@ const WANTS_COLOUR = process.stderr.isTTY && process.env.NO_COLOR === undefined 
 
 /** Prints an answer on standard output. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${harmless(text)}\n`);
 }
 
 /** Prints an answer as JSON on standard output. */
@@ -15,12 +15,18 @@ export function printJson(value: unknown): void {
 
 /** Tells a person what goes on, on standard error, so that standard output stays an answer. */
 export function tell(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${harmless(text)}\n`);
 }
 
 /** Tells what failed. */
 export function tellError(sentence: string): void {
-  tell(WANTS_COLOUR ? `\u001b[31merror:\u001b[39m ${sentence}` : `error: ${sentence}`);
+  const text = harmless(sentence);
+  process.stderr.write(WANTS_COLOUR ? `\u001b[31merror:\u001b[39m ${text}\n` : `error: ${text}\n`);
+}
+
+/** What comes from a relay or a cluster may not tell a terminal what to do. */
+function harmless(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => (control === "\n" || control === "\t" ? control : "\ufffd"));
 }
 
 /** Rows in columns, as kubectl prints them. */

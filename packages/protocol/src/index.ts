@@ -14,6 +14,7 @@ export {
   Hop,
 } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 export * from "./gen/fairlead/tunnel/v1alpha1/exchange_pb.ts";
+export * from "./gen/fairlead/tunnel/v1alpha1/identity_proxy_service_pb.ts";
 export * from "./gen/fairlead/tunnel/v1alpha1/tunnel_service_pb.ts";
 export { type CallOptions, GrpcClientStream } from "./grpc-client-stream.ts";
 export { GrpcConnection } from "./grpc-connection.ts";

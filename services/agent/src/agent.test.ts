@@ -31,6 +31,7 @@ beforeEach(async () => {
     identityProxy: { name: "identity proxy", address: () => identityProxy.address },
     enrolment: { prove: async () => prove(), refused: () => void refusals++ },
     clusterUid: "uid-1",
+    nodeCount: async () => 3,
     version: "0.1.0",
     log: recordingLog(),
   });
@@ -460,4 +461,40 @@ it("an agent's proof is in no line of its log", async () => {
   await until(() => agent.problem !== undefined);
   expect(logged.length).toBeGreaterThan(1);
   expect(logged.join()).not.toContain(PROOF);
+});
+
+describe("whether requests would get through", () => {
+  const report = { kubernetesVersion: "v1.36.3", capped: true };
+
+  it("is asked of the identity proxy and told to the relay, with what the cluster is", async () => {
+    identityProxy.check = { report };
+    agent.start();
+    const attached = await relay.accept(0);
+    expect(await attached.said.take()).toMatchObject({
+      case: "condition",
+      value: { report: { ...report, nodeCount: 3 } },
+    });
+  });
+
+  it("is told as the identity proxy says it when they would not, and the agent serves on", async () => {
+    const problem = new FairleadError(ErrorCode.UNREACHABLE, Hop.APISERVER, "the apiserver is away").toMessage();
+    identityProxy.check = { problem, report };
+    agent.start();
+    const attached = await relay.accept(1);
+    expect(await attached.said.take()).toMatchObject({ case: "condition", value: { problem } });
+    const [lane] = await relay.takeLanes(1);
+    lane?.request("one");
+    (await identityProxy.laneOf("one")).answer("1");
+    expect(await lane?.answer()).toBe("1");
+  });
+
+  it("is told to a relay that the agent attaches to later", async () => {
+    identityProxy.check = { report };
+    agent.start();
+    const first = await relay.accept(0);
+    await first.said.take();
+    first.control.refuse(lost);
+    const second = await relay.accept(0);
+    expect(await second.said.take()).toMatchObject({ case: "condition", value: { report } });
+  });
 });

@@ -1,6 +1,7 @@
 import { ErrorCode, type FairleadError, GrpcConnection, type PeerAddress } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { Backoff } from "./backoff.ts";
+import { ClusterHealth } from "./cluster-health.ts";
 import type { Enrolment } from "./enrolment/enrolment.ts";
 import { Session } from "./session.ts";
 
@@ -21,6 +22,8 @@ export interface AgentOptions {
   enrolment: Pick<Enrolment, "prove" | "refused">;
   /** The uid of the cluster's namespace kube-system; empty if it is not known. */
   clusterUid: string;
+  /** How many nodes the cluster has; 0 if it cannot be known. */
+  nodeCount(): Promise<number>;
   version: string;
   log: Logger;
 }
@@ -33,6 +36,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #backoff = new Backoff();
   readonly #identityProxy: GrpcConnection;
+  readonly #health: ClusterHealth;
   readonly #sessions = new Map<Session, GrpcConnection>();
   #timer: NodeJS.Timeout | undefined;
   #current: Session | undefined;
@@ -43,10 +47,19 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#identityProxy = new GrpcConnection(() => options.identityProxy.address());
+    this.#health = new ClusterHealth({
+      identityProxy: this.#identityProxy,
+      nodeCount: options.nodeCount,
+      changed: (condition) => {
+        for (const session of this.#sessions.keys()) session.report(condition);
+      },
+      log: options.log,
+    });
   }
 
   /** Dials for the first time. */
   start(): void {
+    this.#health.start();
     this.#dial();
   }
 
@@ -64,6 +77,7 @@ export class Agent {
   /** Drains all sessions and dials no more. */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
+    this.#health.stop();
     clearTimeout(this.#timer);
     await Promise.all([...this.#sessions.keys()].map((session) => session.drain(graceMs)));
     this.#identityProxy.close();
@@ -91,11 +105,12 @@ export class Agent {
       proof,
       version,
       clusterUid,
-      log,
+      condition: this.#health.condition,
       registered: () => {
         this.#backoff.reset();
         log.info({ relay: relay.name }, "attached");
       },
+      lanesOpened: () => this.#health.start(),
       draining: () => {
         log.info("the relay is stopping; attaching anew");
         if (this.#current === session) this.#redial();

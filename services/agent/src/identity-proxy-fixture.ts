@@ -1,16 +1,22 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
+  CheckResponseSchema,
   decodeRequest,
   type FairleadError,
   GrpcServerStream,
   Hop,
+  IdentityProxyService,
   LANE_SERVER_OPTIONS,
   Lane,
+  methodPath,
   type PeerAddress,
   type RequestFrame,
 } from "@fairlead/protocol";
 import { Mailbox } from "./mailbox-fixture.ts";
+
+const CHECK_PATH = methodPath(IdentityProxyService.method.check);
 
 /** The identity proxy's end of a lane. */
 export class InboundLane {
@@ -51,6 +57,8 @@ export class IdentityProxyFixture {
   opened = 0;
   /** The metadata of the lanes' calls, in their order. */
   readonly metadata: IncomingHttpHeaders[] = [];
+  /** What it says when it is asked whether requests would get through; undefined: nothing at all. */
+  check: MessageInitShape<typeof CheckResponseSchema> | undefined;
   /** Whether it says `ready` on each lane. */
   ready = true;
   readonly #path: string;
@@ -72,6 +80,7 @@ export class IdentityProxyFixture {
       session.on("close", () => this.#sessions.delete(session));
     });
     server.on("stream", (stream, headers) => {
+      if (headers[":path"] === CHECK_PATH) return this.#answerCheck(stream);
       this.opened++;
       this.metadata.push(headers);
       const lane = new InboundLane(new Lane(new GrpcServerStream(stream, Hop.AGENT), "server", Hop.AGENT));
@@ -80,6 +89,14 @@ export class IdentityProxyFixture {
     });
     await new Promise<void>((resolve) => server.listen(this.#path, resolve));
     this.#server = server;
+  }
+
+  #answerCheck(stream: ServerHttp2Stream): void {
+    const call = new GrpcServerStream(stream, Hop.AGENT);
+    call.start({ message: () => {}, ended: () => {}, drained: () => {}, closed: () => {} });
+    if (this.check === undefined) return;
+    call.send(toBinary(CheckResponseSchema, create(CheckResponseSchema, this.check)));
+    call.end();
   }
 
   /** Cuts all connections and listens no more. */

@@ -52,7 +52,7 @@ const command = new Command("fairlead-agent")
 
 const options = addProcessOptions(command).parse().opts<Options>();
 await runService("agent", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
-  const { store, uid: clusterUid } = await stateOf(options, log);
+  const { store, uid: clusterUid, nodeCount } = await stateOf(options, log);
   const relay = tlsPeer(options.relay, { ca: options.relayCa });
   const joinToken = () => readToken(options.joinTokenFile);
   const enrolment = new Enrolment({ relay: () => relay.address(), store, joinToken, clusterUid, log });
@@ -64,6 +64,7 @@ await runService("agent", { private: options.private, graceMs: options.grace * 1
     identityProxy: identityProxyPeer(options, beside?.address ?? options.identityProxy),
     enrolment,
     clusterUid,
+    nodeCount,
     version: VERSION,
     log,
   });
@@ -89,7 +90,9 @@ await runService("agent", { private: options.private, graceMs: options.grace * 1
 });
 
 async function stateOf({ stateFolder, stateSecret }: Options, log: Logger): Promise<OwnCluster> {
-  if (stateFolder !== undefined && stateSecret === undefined) return { store: new FolderStore(stateFolder), uid: "" };
+  if (stateFolder !== undefined && stateSecret === undefined) {
+    return { store: new FolderStore(stateFolder), uid: "", nodeCount: async () => 0 };
+  }
   if (stateSecret !== undefined && stateFolder === undefined) return ownCluster(stateSecret, log);
   throw new Error(
     "give --state-folder FOLDER, or in a cluster --state-secret NAMESPACE/NAME: what the agent keeps its key in",

@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
+import { create, equals } from "@bufbuild/protobuf";
 import {
   AgentFrameSchema,
+  type Condition,
+  ConditionSchema,
   ErrorCode,
+  type ErrorMessage,
   FairleadError,
   FrameStream,
   GrpcClientStream,
@@ -15,8 +19,8 @@ import {
   RelayFrameSchema,
   TunnelService,
 } from "@fairlead/protocol";
-import type { Logger } from "@fairlead/service";
 import { Backoff } from "./backoff.ts";
+import { identityProxyAway } from "./cluster-health.ts";
 import { LanePair } from "./lane-pair.ts";
 
 const ATTACH_PATH = methodPath(TunnelService.method.attach);
@@ -35,8 +39,11 @@ export interface SessionOptions {
   proof: string;
   version: string;
   clusterUid: string;
-  log: Logger;
+  /** Whether requests would get through, as it is known when the session begins. */
+  condition: Condition | undefined;
   registered(): void;
+  /** The identity proxy serves again after it did not. */
+  lanesOpened(): void;
   /** The relay is stopping: attach anew. */
   draining(): void;
   closed(error: FairleadError | undefined): void;
@@ -54,11 +61,16 @@ export class Session {
   #heartbeat: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #unanswered = 0;
-  #problem: string | undefined;
+  /** Why no lane can be opened. */
+  #problem: ErrorMessage | undefined;
+  #condition: Condition | undefined;
+  /** What the relay was told last. */
+  #sent: Condition | undefined;
   #ending = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#condition = options.condition;
     const stream = new GrpcClientStream(options.relay, ATTACH_PATH, { token: options.proof, peerHop: Hop.RELAY });
     this.#control = new FrameStream(stream, AgentFrameSchema, RelayFrameSchema, Hop.RELAY);
     this.#control.start({ frame: (frame) => this.#onFrame(frame), closed: (error) => this.#onClosed(error) });
@@ -73,7 +85,21 @@ export class Session {
 
   /** Why the session cannot serve; undefined if it can. */
   get problem(): string | undefined {
-    return this.#registered ? this.#problem : "not attached to the relay";
+    return this.#registered ? this.#problem?.message : "not attached to the relay";
+  }
+
+  /** Tells the relay whether requests would get through. */
+  report(condition: Condition): void {
+    this.#condition = condition;
+    if (this.#registered) this.#sendCondition();
+  }
+
+  #sendCondition(): void {
+    const problem = this.#problem ?? this.#condition?.problem;
+    const condition = create(ConditionSchema, { problem, report: this.#condition?.report });
+    if (this.#sent && equals(ConditionSchema, condition, this.#sent)) return;
+    this.#sent = condition;
+    this.#control.send({ frame: { case: "condition", value: condition } });
   }
 
   /** Takes no new exchange, lets those under way end within `graceMs`, and closes. */
@@ -94,6 +120,7 @@ export class Session {
         this.#registered = frame.value;
         this.#heartbeat = setInterval(() => this.#beat(), Math.max(1_000, frame.value.heartbeatIntervalMs));
         this.#options.registered();
+        if (this.#condition) this.#sendCondition();
         return this.#keepIdleLanes();
       case "heartbeat":
         this.#unanswered = 0;
@@ -149,7 +176,11 @@ export class Session {
     this.#retry.reset();
     if (this.#problem === undefined) return;
     this.#problem = undefined;
-    this.#control.send({ frame: { case: "condition", value: {} } });
+    // What was found while the identity proxy was away is out of date.
+    if (this.#condition?.problem?.hop === Hop.IDENTITY_PROXY)
+      this.#condition = { ...this.#condition, problem: undefined };
+    this.#sendCondition();
+    this.#options.lanesOpened();
   }
 
   #onPairClosed(pair: LanePair, unserved: FairleadError | undefined): void {
@@ -166,10 +197,8 @@ export class Session {
   }
 
   #reportUnserved(cause: FairleadError): void {
-    this.#problem = "the agent cannot reach the identity proxy beside it; check that it runs";
-    this.#options.log.error({ err: cause }, this.#problem);
-    const problem = new FairleadError(ErrorCode.UNREACHABLE, Hop.IDENTITY_PROXY, this.#problem).toMessage();
-    this.#control.send({ frame: { case: "condition", value: { problem } } });
+    this.#problem = identityProxyAway(cause);
+    this.#sendCondition();
   }
 
   #onClosed(error: FairleadError | undefined): void {

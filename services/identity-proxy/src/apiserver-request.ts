@@ -15,27 +15,44 @@ export interface ApiserverAnswer {
   body: unknown;
 }
 
-/**
- * Asks the apiserver something of this process's own, by its own credential.
- *
- * @param headers more, in node's raw form
- * @throws FairleadError UNREACHABLE if there is no answer, OWN_CREDENTIAL_REFUSED
- */
-export async function post(
+/** What the apiserver is asked. */
+interface Question {
+  method: "GET" | "POST";
+  path: string;
+  /** Sent as JSON. */
+  body?: object;
+  /** More headers, in node's raw form. */
+  headers?: readonly string[];
+}
+
+/** Creates something, by this process's own credential. @throws FairleadError as {@link ask} */
+export function post(
   apiserver: Apiserver,
   path: string,
   body: object,
   headers: readonly string[] = [],
 ): Promise<ApiserverAnswer> {
+  return ask(apiserver, { method: "POST", path, body, headers });
+}
+
+/**
+ * Asks the apiserver something of this process's own, by its own credential.
+ *
+ * @throws FairleadError UNREACHABLE if there is no answer, OWN_CREDENTIAL_REFUSED
+ */
+export async function ask(
+  apiserver: Apiserver,
+  { method, path, body, headers = [] }: Question,
+): Promise<ApiserverAnswer> {
   const { address, host, token } = await apiserver.connection();
   const { promise, resolve, reject } = Promise.withResolvers<ApiserverAnswer>();
-  const text = JSON.stringify(body);
+  const text = body === undefined ? "" : JSON.stringify(body);
   const own = ["Host", host, "Content-Type", "application/json", "Content-Length", String(Buffer.byteLength(text))];
   if (token !== undefined) own.push("Authorization", `Bearer ${token}`);
   const sent = request(
     {
       ...{ host: address.host, port: address.port, ...address.tls, agent: connections },
-      ...{ path, method: "POST", timeout: TIMEOUT_MS, headers: [...own, ...headers] },
+      ...{ path, method, timeout: TIMEOUT_MS, headers: [...own, ...headers] },
     },
     (response) => {
       let text = "";

@@ -65,8 +65,10 @@ beforeEach(async () => {
   const carryOn = new CarryOn(callers, log);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({ cluster: "prod", callers, apiserver, rights: rightsTo("uids"), log, carryOn }),
-    (credential) => carryOn.judge(credential),
+    {
+      prepareFor: identityProxy({ cluster: "prod", callers, apiserver, rights: rightsTo("uids"), log, carryOn }),
+      carryOn: (credential) => carryOn.judge(credential),
+    },
   );
   const path = (await server.start()).slice("unix:".length);
   [client, another] = [new GrpcConnection(() => ({ path })), new GrpcConnection(() => ({ path }))];

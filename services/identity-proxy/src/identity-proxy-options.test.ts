@@ -63,7 +63,7 @@ async function laneTo(options: Partial<IdentityProxyOptions>): Promise<Requester
   const callers = new Callers(verifier);
   const carryOn = new CarryOn(callers, log);
   const prepareFor = identityProxy({ cluster: "prod", callers, apiserver, rights, log, carryOn, ...options });
-  const server = new LaneServer({ kind: "unix", path: join(folder, "s", "identity.sock") }, prepareFor);
+  const server = new LaneServer({ kind: "unix", path: join(folder, "s", "identity.sock") }, { prepareFor });
   const path = (await server.start()).slice("unix:".length);
   const client = new GrpcConnection(() => ({ path }));
   ends.push(

@@ -45,14 +45,16 @@ beforeEach(async () => {
   const [callers, log] = [new Callers(verifier), recordingLog()];
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({
-      cluster: "prod",
-      callers,
-      apiserver,
-      rights: rightsTo("uids"),
-      log,
-      carryOn: new CarryOn(callers, log),
-    }),
+    {
+      prepareFor: identityProxy({
+        cluster: "prod",
+        callers,
+        apiserver,
+        rights: rightsTo("uids"),
+        log,
+        carryOn: new CarryOn(callers, log),
+      }),
+    },
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

@@ -46,7 +46,7 @@ async function start(listen: ListenOptions): Promise<{ server: LaneServer; addre
   const headers = ["Host", "upstream"];
   const pool = new UpstreamPool({ host: "127.0.0.1", port });
   close.push(() => pool.retire());
-  const server = new LaneServer(listen, () => () => ({ pool, headers }));
+  const server = new LaneServer(listen, { prepareFor: () => () => ({ pool, headers }) });
   const address = await server.start();
   close.push(() => server.stop(0));
   return { server, address };

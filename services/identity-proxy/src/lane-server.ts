@@ -1,14 +1,24 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import {
+  createSecureServer,
+  createServer,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { dirname } from "node:path";
+import { toBinary } from "@bufbuild/protobuf";
 import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
 import { type CarryOn, type Prepare, type ServedLane, serveLane } from "@fairlead/http-bridge";
 import {
   AccessService,
+  type CheckResponse,
+  CheckResponseSchema,
   ErrorCode,
   FairleadError,
   GrpcServerStream,
   Hop,
+  IdentityProxyService,
   IdleSessions,
   LANE_SERVER_OPTIONS,
   Lane,
@@ -34,6 +44,17 @@ export interface LaneCounts {
 }
 
 const EXCHANGE_PATH = methodPath(AccessService.method.exchange);
+const CHECK_PATH = methodPath(IdentityProxyService.method.check);
+
+/** What is served. */
+export interface Served {
+  /** Decides, for the way that a lane's requests come, where each goes on, and refuses. */
+  prepareFor: (way: LaneWay) => Prepare;
+  /** Judges newer tokens for what is under way. */
+  carryOn?: CarryOn;
+  /** Tries what every request needs. */
+  check?: () => Promise<CheckResponse>;
+}
 
 /** Serves `AccessService.Exchange` to the agent. */
 export class LaneServer {
@@ -44,11 +65,7 @@ export class LaneServer {
   #expiry: NodeJS.Timeout | undefined;
   readonly #listen: ListenOptions;
 
-  /**
-   * @param prepareFor decides, for the way that a lane's requests come, where each goes on, and refuses
-   * @param carryOn judges newer tokens for what is under way
-   */
-  constructor(listen: ListenOptions, prepareFor: (way: LaneWay) => Prepare, carryOn?: CarryOn) {
+  constructor(listen: ListenOptions, { prepareFor, carryOn, check }: Served) {
     this.#listen = listen;
     this.#server = makeServer(listen);
     this.#server.on("session", (session) => {
@@ -58,6 +75,7 @@ export class LaneServer {
       this.#idle.add(session);
     });
     this.#server.on("stream", (stream, headers) => {
+      if (headers[":path"] === CHECK_PATH && check) return void answerCheck(stream, check);
       if (headers[":path"] !== EXCHANGE_PATH || headers[":method"] !== "POST") {
         stream.on("error", () => {}); // a peer that resets it must not end this process
         stream.respond(
@@ -139,4 +157,12 @@ function listenPrivately(server: Http2Server, path: string, listening: () => voi
   const before = process.umask(0o177);
   server.listen(path, listening);
   process.umask(before);
+}
+
+/** Its request says nothing, and is not read. */
+async function answerCheck(stream: ServerHttp2Stream, check: () => Promise<CheckResponse>): Promise<void> {
+  const call = new GrpcServerStream(stream, Hop.AGENT);
+  call.start({ message: () => {}, ended: () => {}, drained: () => {}, closed: () => {} });
+  call.send(toBinary(CheckResponseSchema, await check()));
+  call.end();
 }

@@ -7,6 +7,7 @@ import { ActingAs } from "./acting-as.ts";
 import { Apiserver } from "./apiserver.ts";
 import { Callers } from "./callers.ts";
 import { CarryOn } from "./carry-on.ts";
+import { ClusterCheck } from "./cluster-check.ts";
 import { checkUids, leftOut } from "./extras.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
@@ -78,12 +79,17 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   if (withoutRight.length > 0) log.warn({ extras: withoutRight }, LEFT_OUT);
   const callers = new Callers(verifier, options.requireBoundTokens);
   const carryOn = new CarryOn(callers, log);
+  const clusterCheck = new ClusterCheck(apiserver);
   const prepareFor = identityProxy({
     ...{ cluster: options.cluster, callers, apiserver, rights, log, carryOn },
     actingAs: options.allowAs ? new ActingAs(apiserver, rights) : undefined,
     serviceAccountIssuer: options.serviceAccountIssuer,
   });
-  const server = new LaneServer(listenOptions(options), prepareFor, (credential) => carryOn.judge(credential));
+  const server = new LaneServer(listenOptions(options), {
+    prepareFor,
+    carryOn: (credential) => carryOn.judge(credential),
+    check: () => clusterCheck.check(),
+  });
   const address = await server.start();
   log.info({ address, impersonation: mode }, "serving");
   return {

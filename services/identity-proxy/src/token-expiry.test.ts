@@ -48,14 +48,16 @@ beforeEach(async () => {
   const callers = new Callers(verifier);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
-    identityProxy({
-      cluster: "prod",
-      callers,
-      apiserver,
-      rights: rightsTo("*"),
-      log,
-      carryOn: new CarryOn(callers, log),
-    }),
+    {
+      prepareFor: identityProxy({
+        cluster: "prod",
+        callers,
+        apiserver,
+        rights: rightsTo("*"),
+        log,
+        carryOn: new CarryOn(callers, log),
+      }),
+    },
   );
   const path = (await server.start()).slice("unix:".length);
   client = new GrpcConnection(() => ({ path }));

@@ -66,6 +66,7 @@ export class AgentFixture {
     const agent = await AgentFixture.open(client, identity);
     agent.register();
     const { sessionId } = await agent.registered;
+    agent.control.send({ frame: { case: "condition", value: { report: { kubernetesVersion: "v1.31.4+k3s1" } } } });
     return { agent, lanes: Array.from({ length: lanes }, () => agent.openLane(sessionId)) };
   }
 

@@ -3,6 +3,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { AgentIdentity } from "@fairlead/agent-identity";
 import { CertificateAuthority } from "@fairlead/certificates";
 import {
+  ClusterState,
   ErrorCode,
   type ErrorMessage,
   ErrorSchema,
@@ -79,7 +80,7 @@ describe("an agent", () => {
     expect(registered).toMatchObject({ cluster: "prod", heartbeatIntervalMs: 10_000, idleLanes: 2 });
     expect(registered.sessionId).toHaveLength(32);
     const { clusters } = await relay.as("jane").clusters.listClusters({});
-    expect(clusters).toMatchObject([{ name: "prod", connected: true, agentVersion: "0.0.1-test" }]);
+    expect(clusters).toMatchObject([{ name: "prod", state: ClusterState.CONNECTING, agentVersion: "0.0.1-test" }]);
     expect(relay.counts).toMatchObject({ agents: 1, agent_lanes: 0 });
   });
 
@@ -107,7 +108,7 @@ describe("an agent", () => {
     agent.control.reset(new FairleadError(ErrorCode.CANCELLED, Hop.AGENT, "leaving"));
     await until(() => relay.counts.agents === 0);
     const [cluster] = (await relay.as("jane").clusters.listClusters({})).clusters;
-    expect(cluster).toMatchObject({ connected: false, agentVersion: "" });
+    expect(cluster).toMatchObject({ state: ClusterState.OFFLINE, agentVersion: "" });
     expect(Math.abs(Number(cluster?.lastSeenTime?.seconds) - Date.now() / 1000)).toBeLessThan(10);
   });
 
@@ -470,7 +471,7 @@ describe("when the relay stops", () => {
     await relay.stop(100);
     await relay.startAgain();
     const [cluster] = (await relay.as("jane").clusters.listClusters({})).clusters;
-    expect(cluster?.connected).toBe(false);
+    expect(cluster?.state).toBe(ClusterState.OFFLINE);
     expect(cluster?.lastSeenTime && timestampMs(cluster.lastSeenTime)).toBeGreaterThanOrEqual(before);
     expect(relay.logged.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   });

@@ -4,10 +4,11 @@ import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHead
 import { request } from "node:https";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
+import { toJson } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
+import { ClusterSchema, ClusterState, ErrorCode, ErrorSchema, FairleadError, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { readRelayConfig } from "./config.ts";
@@ -100,7 +101,9 @@ describe.each(PROTOCOLS)("by %s, the relay", (_name, send) => {
     await relay.makeCluster("others", []);
     const answer = await send("POST", LIST, bearer(relay.token("jane")), "{}");
     expect(answer.status).toBe(200);
-    expect(JSON.parse(answer.body)).toEqual({ clusters: [{ name: "prod" }] });
+    expect(JSON.parse(answer.body)).toMatchObject({
+      clusters: [{ name: "prod", state: "CLUSTER_STATE_OFFLINE", stateTime: expect.stringMatching(/^20.*Z$/) }],
+    });
   });
 
   it("answers without token with 401, and says so as JSON", async () => {
@@ -208,12 +211,12 @@ describe("the control plane", () => {
   it("makes a cluster, shows its join token once, and removes it", async () => {
     const root = relay.as("root").clusters;
     const made = await root.createCluster({ name: "prod", labels: { env: "prod" } });
-    expect(made.cluster).toMatchObject({ name: "prod", labels: { env: "prod" }, connected: false });
+    expect(made.cluster).toMatchObject({ name: "prod", labels: { env: "prod" }, state: ClusterState.CONNECTING });
     expect(made.joinToken?.token).toMatch(/^flj_[\w-]{43}$/);
     expect(Number(made.joinToken?.expireTime?.seconds) - Date.now() / 1_000).toBeLessThanOrEqual(1_800);
     const { clusters } = await root.listClusters({});
     expect(clusters).toMatchObject([{ name: "prod", labels: { env: "prod" } }]);
-    expect(JSON.stringify(clusters)).not.toContain("flj_");
+    expect(JSON.stringify(clusters.map((each) => toJson(ClusterSchema, each)))).not.toContain("flj_");
     await root.deleteCluster({ name: "prod" });
     expect((await root.listClusters({})).clusters).toEqual([]);
     expect(await faultOf(root.deleteCluster({ name: "prod" }))).toMatchObject({ code: ErrorCode.CLUSTER_UNKNOWN });
@@ -315,12 +318,12 @@ describe("the control plane", () => {
 });
 
 describe("the relay's memory", () => {
-  it("is its database: clusters, rules and agents' tokens are there when it starts again", async () => {
+  it("is its database: clusters, rules and who has joined are there when it starts again", async () => {
     await relay.makeCluster("prod");
     await relay.stop(0);
     await relay.startAgain();
     const { clusters } = await relay.as("jane").clusters.listClusters({});
-    expect(clusters).toMatchObject([{ name: "prod", connected: false }]);
+    expect(clusters).toMatchObject([{ name: "prod", state: ClusterState.OFFLINE }]);
     const { accessRules } = await relay.as("root").accessRules.listAccessRules({});
     expect(accessRules).toMatchObject([{ name: "prod", users: ["jane"], clusters: ["prod"] }]);
   });

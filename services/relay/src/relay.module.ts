@@ -5,6 +5,7 @@ import type { Logger } from "@fairlead/service";
 import { type DynamicModule, Module } from "@nestjs/common";
 import { AccessRules } from "./access/access-rules.ts";
 import { Admission } from "./access/admission.ts";
+import { ClusterStates } from "./clusters/cluster-states.ts";
 import { Clusters } from "./clusters/clusters.ts";
 import type { RelayConfig } from "./config.ts";
 import { AgentAuthority } from "./enrolment/agent-authority.ts";
@@ -19,6 +20,7 @@ import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { logRefusal } from "./limits/refusal.ts";
 import { accessRuleService } from "./rpc/access-rule-service.ts";
 import { callerInterceptor, errorInterceptor } from "./rpc/caller.ts";
+import { clusterMessages } from "./rpc/cluster-message.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
 import { enrolmentService } from "./rpc/enrolment-service.ts";
 import { openStore, type Store } from "./store/store.ts";
@@ -80,10 +82,21 @@ export class RelayModule {
         // Lanes: agents on one side, clients on the other.
         { provide: Attachments, useFactory: () => new Attachments() },
         {
+          provide: ClusterStates,
+          inject: [Clusters, Agents, Attachments],
+          useFactory: (clusters: Clusters, agents: Agents, attachments: Attachments) =>
+            new ClusterStates(clusters, agents, attachments, log),
+        },
+        {
           provide: TunnelServiceHandler,
-          inject: [AgentProofVerifier, Agents, Clusters, Attachments],
-          useFactory: (proofs: AgentProofVerifier, agents: Agents, clusters: Clusters, attachments: Attachments) =>
-            new TunnelServiceHandler(proofs, agents, clusters, attachments, log),
+          inject: [AgentProofVerifier, Agents, Clusters, Attachments, ClusterStates],
+          useFactory: (
+            proofs: AgentProofVerifier,
+            agents: Agents,
+            clusters: Clusters,
+            attachments: Attachments,
+            states: ClusterStates,
+          ) => new TunnelServiceHandler(proofs, agents, clusters, attachments, states, log),
         },
         {
           provide: AccessServiceHandler,
@@ -95,7 +108,7 @@ export class RelayModule {
         {
           provide: RPC_HANDLER,
           inject: [
-            ...[Admission, Clusters, AccessRules, Attachments, AccessServiceHandler],
+            ...[Admission, Clusters, AccessRules, Attachments, ClusterStates, AccessServiceHandler],
             ...[JoinTokens, Agents, AgentAuthority, AgentProofVerifier],
           ],
           useFactory: (
@@ -103,6 +116,7 @@ export class RelayModule {
             clusters: Clusters,
             rules: AccessRules,
             attachments: Attachments,
+            states: ClusterStates,
             access: AccessServiceHandler,
             joinTokens: JoinTokens,
             agents: Agents,
@@ -110,14 +124,15 @@ export class RelayModule {
             proofs: AgentProofVerifier,
           ) => {
             const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
-            const cluster = clusterService(admission, clusters, joinTokens, agents, attachments, access);
+            const toMessage = clusterMessages(attachments, agents, states);
+            const parts = { admission, clusters, joinTokens, agents, attachments, states, access, toMessage };
             return connectNodeAdapter({
               readMaxBytes: MAX_CALL_BYTES, // read before the caller is known
               routes: (router) =>
                 router
-                  .service(ClusterService, cluster, people)
+                  .service(ClusterService, clusterService(parts), people)
                   .service(AccessRuleService, accessRuleService(admission, clusters, rules, access), people)
-                  .service(EnrolmentService, enrolmentService(authority, agents, proofs, log), {
+                  .service(EnrolmentService, enrolmentService(authority, agents, proofs, states, log), {
                     interceptors: [errorInterceptor],
                   }),
             });

@@ -1,21 +1,24 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Cluster, JoinToken } from "@fairlead/protocol";
+import type { JoinToken } from "@fairlead/protocol";
 import { Command } from "commander";
-import { print, printJson, table, tell } from "../output.ts";
+import { print, printJson, tell } from "../output.ts";
+import { clusterLine, clusterTable, toJson } from "./cluster-output.ts";
 import { collect, parseLabels, type RelayOptions, relayOf } from "./global-options.ts";
 
 /** `fairlead clusters`: what the caller may reach; for administrators, the keeping of clusters. */
 export function clustersCommand(): Command {
   const list = new Command("clusters")
     .description("list the clusters that you may reach, and keep them as an administrator")
+    .option("--watch", "print each change of a cluster's state, until Ctrl-C")
     .addHelpText("after", EXAMPLES)
     .action(async (_own: unknown, command: Command) => {
-      const options = command.optsWithGlobals<RelayOptions>();
+      const options = command.optsWithGlobals<RelayOptions & { watch?: boolean }>();
+      if (options.watch) return watchClusters(options);
       const { clusters } = await relayOf(options).clusters.listClusters({});
       if (options.output === "json") return printJson(clusters.map(toJson));
       if (clusters.length === 0)
         return tell("There is no cluster that you may reach; ask an administrator for a rule.");
-      print(table(["NAME", "CONNECTED", "AGENT", "LAST SEEN", "LABELS"], clusters.map(toRow)));
+      print(clusterTable(clusters));
     });
   list.addCommand(
     new Command("create")
@@ -64,18 +67,18 @@ const EXAMPLES = `
 Examples:
   fairlead clusters
   fairlead clusters --output json
-  fairlead clusters create prod-eu1 --label env=prod > agent-token
+  fairlead clusters create prod-eu1 --label env=prod > join-token
+  fairlead clusters join-token prod-eu1 > join-token
+  fairlead clusters --watch
   fairlead clusters delete prod-eu1`;
 
-function toJson(cluster: Cluster) {
-  const { name, labels, connected, agentVersion, lastSeenTime } = cluster;
-  return { name, labels, connected, agentVersion, lastSeen: lastSeenTime && timestampDate(lastSeenTime).toISOString() };
-}
-
-function toRow(cluster: Cluster): string[] {
-  const { name, connected, agentVersion, lastSeen, labels } = toJson(cluster);
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return [name, connected ? "yes" : "no", agentVersion || "-", lastSeen ?? "never", pairs.join(",")];
+/** The clusters as they are, and then each change. As JSON it is a line each. */
+async function watchClusters(options: RelayOptions): Promise<void> {
+  for await (const { cluster, removed } of relayOf(options).clusters.watchClusters({})) {
+    if (cluster === undefined) continue;
+    if (options.output === "json") print(JSON.stringify(removed ? { name: cluster.name, removed } : toJson(cluster)));
+    else print(clusterLine(cluster, removed));
+  }
 }
 
 function tokenJson(joinToken: JoinToken | undefined) {

@@ -8,6 +8,8 @@ export interface OwnCluster {
   store: StateStore;
   /** The uid of the namespace kube-system; empty if the account may not read it. */
   uid: string;
+  /** How many nodes it has; 0 if the account may not count them. */
+  nodeCount(): Promise<number>;
 }
 
 /**
@@ -21,7 +23,18 @@ export async function ownCluster(secret: string, log: Logger): Promise<OwnCluste
   const config = new KubeConfig();
   config.loadFromCluster();
   const api = config.makeApiClient(CoreV1Api);
-  return { store: new SecretStore(api, namespace, name), uid: await uidOf(api, log) };
+  const store = new SecretStore(api, namespace, name);
+  return { store, uid: await uidOf(api, log), nodeCount: () => countNodes(api) };
+}
+
+/** The first one, and how many more there are (Kubernetes API concepts, "Retrieving large results sets in chunks"). */
+async function countNodes(api: CoreV1Api): Promise<number> {
+  try {
+    const { items, metadata } = await api.listNode({ limit: 1 });
+    return items.length + (metadata?.remainingItemCount ?? 0);
+  } catch {
+    return 0; // as where the account may not
+  }
 }
 
 async function uidOf(api: CoreV1Api, log: Logger): Promise<string> {

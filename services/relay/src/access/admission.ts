@@ -66,8 +66,12 @@ export class Admission {
 
   /** The clusters that the subject may know of: an administrator all, others those that they may reach. */
   visible(subject: Subject): ClusterRecord[] {
-    const all = this.#clusters.list();
-    return this.isAdministrator(subject) ? all : all.filter((cluster) => this.#reaches(subject, cluster));
+    return this.#clusters.list().filter((cluster) => this.sees(subject, cluster));
+  }
+
+  /** Whether the subject may know of a cluster. */
+  sees(subject: Subject, cluster: ClusterRecord): boolean {
+    return this.isAdministrator(subject) || this.#reaches(subject, cluster);
   }
 
   #reaches(subject: Subject, cluster: ClusterRecord): boolean {

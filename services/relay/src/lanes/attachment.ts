@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
   type AgentFrameSchema,
+  type ClusterReport,
   type FairleadError,
   type FrameStream,
   IdleLanes,
@@ -22,6 +23,10 @@ export class Attachment {
   #draining = false;
   /** Why the agent cannot serve; undefined if it can. */
   problem: FairleadError | undefined;
+  /** Whether the agent has said that it can, or why not. */
+  hasLooked = false;
+  /** What the agent knows of the cluster. */
+  report: ClusterReport | undefined;
 
   constructor(
     cluster: string,

@@ -15,6 +15,7 @@ import {
   TunnelService,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { ClusterStates } from "../clusters/cluster-states.ts";
 import type { Clusters } from "../clusters/clusters.ts";
 import type { AgentProofVerifier, ProvenAgent } from "../enrolment/agent-proof-verifier.ts";
 import type { AgentRecord, Agents } from "../enrolment/agents.ts";
@@ -32,13 +33,22 @@ export class TunnelServiceHandler {
   readonly #agents: Agents;
   readonly #clusters: Clusters;
   readonly #attachments: Attachments;
+  readonly #states: ClusterStates;
   readonly #log: Logger;
 
-  constructor(proofs: AgentProofVerifier, agents: Agents, clusters: Clusters, attachments: Attachments, log: Logger) {
+  constructor(
+    proofs: AgentProofVerifier,
+    agents: Agents,
+    clusters: Clusters,
+    attachments: Attachments,
+    states: ClusterStates,
+    log: Logger,
+  ) {
     this.#proofs = proofs;
     this.#agents = agents;
     this.#clusters = clusters;
     this.#attachments = attachments;
+    this.#states = states;
     this.#log = log;
   }
 
@@ -86,6 +96,7 @@ export class TunnelServiceHandler {
         attachment.end(FairleadError.from(error, Hop.RELAY));
       }
     }
+    this.#states.refreshAll(nowMs);
   }
 
   /** `TunnelService.Serve`. The lane counts once its `ready` names a session. */
@@ -120,6 +131,7 @@ export class TunnelServiceHandler {
     const value = { sessionId, cluster, heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS, idleLanes: IDLE_LANES };
     control.send({ frame: { case: "registered", value } });
     this.#attachments.add(attachment);
+    this.#states.refresh(cluster);
     this.#note(attachment);
     this.#log.info({ cluster, agentVersion }, "agent attached");
     return attachment;
@@ -127,16 +139,22 @@ export class TunnelServiceHandler {
 
   #onFrame(attachment: Attachment | undefined, { frame }: AgentFrame): void {
     if (frame.case === "heartbeat") attachment?.heartbeat();
-    else if (frame.case === "drain") attachment?.agentDrains();
-    else if (frame.case === "condition" && attachment) {
-      const { problem } = frame.value;
+    else if (frame.case === "drain" && attachment) {
+      attachment.agentDrains();
+      this.#states.ended(attachment.cluster, "the agent is stopping");
+    } else if (frame.case === "condition" && attachment) {
+      const { problem, report } = frame.value;
       attachment.problem = problem && FairleadError.fromMessage(problem);
+      attachment.report = report;
+      attachment.hasLooked = true;
+      this.#states.refresh(attachment.cluster);
     }
   }
 
   #onClosed(attachment: Attachment, error: FairleadError | undefined): void {
     this.#attachments.remove(attachment);
     attachment.end(error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.AGENT, "the agent left"));
+    this.#states.ended(attachment.cluster, error?.message ?? "the agent left");
     this.#note(attachment);
     this.#log.info({ cluster: attachment.cluster, reason: error?.message }, "agent gone");
   }

@@ -18,11 +18,21 @@ export function callerInterceptor(admission: Admission): Interceptor {
 /** Turns our errors into gRPC's, with the Error message as detail. */
 export const errorInterceptor: Interceptor = (next) => async (request) => {
   try {
-    return await next(request);
+    const response = await next(request);
+    return response.stream ? { ...response, message: translated(response.message) } : response;
   } catch (error) {
     throw toConnectError(error);
   }
 };
+
+/** A stream's errors come when it is read. */
+async function* translated<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
 
 function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;

@@ -5,6 +5,7 @@ import { bearerToken } from "@fairlead/authentication";
 import { requestPublicKey } from "@fairlead/certificates";
 import { EnrolmentService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { ClusterStates } from "../clusters/cluster-states.ts";
 import type { AgentAuthority } from "../enrolment/agent-authority.ts";
 import type { AgentProofVerifier } from "../enrolment/agent-proof-verifier.ts";
 import type { Agents } from "../enrolment/agents.ts";
@@ -18,6 +19,7 @@ export function enrolmentService(
   authority: AgentAuthority,
   agents: Agents,
   proofs: AgentProofVerifier,
+  states: ClusterStates,
   log: Logger,
 ): ServiceImpl<typeof EnrolmentService> {
   return {
@@ -29,6 +31,7 @@ export function enrolmentService(
       const { cluster, certificate } = await agents.join({ joinToken: credential.value, key, clusterUid }, (name) =>
         authority.certify(certificateRequest, name),
       );
+      states.refresh(cluster);
       log.info({ cluster, clusterUid, until: certificate.validToDate }, "agent joined");
       return { certificate: issued(cluster, certificate) };
     },

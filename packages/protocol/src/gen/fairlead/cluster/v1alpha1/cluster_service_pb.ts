@@ -4,8 +4,8 @@
 
 // Package fairlead.cluster.v1alpha1 is the relay's control plane: clusters and who may reach them.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/cluster/v1alpha1/cluster_service.proto.
  */
 export const file_fairlead_cluster_v1alpha1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci9mYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2NsdXN0ZXJfc2VydmljZS5wcm90bxIZZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMSLkAQoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3Rlci5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYAyABKAgSMgoObGFzdF9zZWVuX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWFnZW50X3ZlcnNpb24YBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIVChNMaXN0Q2x1c3RlcnNSZXF1ZXN0IkwKFExpc3RDbHVzdGVyc1Jlc3BvbnNlEjQKCGNsdXN0ZXJzGAEgAygLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyIicKFEdldEt1YmVjb25maWdSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkidQoVR2V0S3ViZWNvbmZpZ1Jlc3BvbnNlEjMKB2NsdXN0ZXIYASABKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXISFAoMY29udGV4dF9uYW1lGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCSKgAQoUQ3JlYXRlQ2x1c3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRJLCgZsYWJlbHMYAiADKAsyOy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNyZWF0ZUNsdXN0ZXJSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihgEKFUNyZWF0ZUNsdXN0ZXJSZXNwb25zZRIzCgdjbHVzdGVyGAEgASgLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyEjgKCmpvaW5fdG9rZW4YAiABKAsyJC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkpvaW5Ub2tlbiJLCglKb2luVG9rZW4SDQoFdG9rZW4YASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIikKFkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJTChdDcmVhdGVKb2luVG9rZW5SZXNwb25zZRI4Cgpqb2luX3Rva2VuGAEgASgLMiQuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5Kb2luVG9rZW4iJAoURGVsZXRlQ2x1c3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVEZWxldGVDbHVzdGVyUmVzcG9uc2Uy1wQKDkNsdXN0ZXJTZXJ2aWNlEm8KDExpc3RDbHVzdGVycxIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdENsdXN0ZXJzUmVxdWVzdBovLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuTGlzdENsdXN0ZXJzUmVzcG9uc2UScgoNR2V0S3ViZWNvbmZpZxIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuR2V0S3ViZWNvbmZpZ1JlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkdldEt1YmVjb25maWdSZXNwb25zZRJyCg1DcmVhdGVDbHVzdGVyEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQ2x1c3RlclJlc3BvbnNlEngKD0NyZWF0ZUpvaW5Ub2tlbhIxLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdBoyLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlSm9pblRva2VuUmVzcG9uc2UScgoNRGVsZXRlQ2x1c3RlchIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuRGVsZXRlQ2x1c3RlclJlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkRlbGV0ZUNsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ci9mYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2NsdXN0ZXJfc2VydmljZS5wcm90bxIZZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMSL6AwoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3Rlci5MYWJlbHNFbnRyeRI2CgVzdGF0ZRgDIAEoDjInLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlclN0YXRlEjIKDmxhc3Rfc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhQKDHN0YXRlX3JlYXNvbhgGIAEoCRIuCgpzdGF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChdjZXJ0aWZpY2F0ZV9leHBpcmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSa3ViZXJuZXRlc192ZXJzaW9uGAkgASgJEhQKDGRpc3RyaWJ1dGlvbhgKIAEoCRISCgpub2RlX2NvdW50GAsgASgNEg4KBmNhcHBlZBgMIAEoCBIWCg5hZ2VudF9yZXBsaWNhcxgNIAEoDRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhUKE0xpc3RDbHVzdGVyc1JlcXVlc3QiTAoUTGlzdENsdXN0ZXJzUmVzcG9uc2USNAoIY2x1c3RlcnMYASADKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXIiFgoUV2F0Y2hDbHVzdGVyc1JlcXVlc3QiXQoVV2F0Y2hDbHVzdGVyc1Jlc3BvbnNlEjMKB2NsdXN0ZXIYASABKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXISDwoHcmVtb3ZlZBgCIAEoCCInChRHZXRLdWJlY29uZmlnUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJInUKFUdldEt1YmVjb25maWdSZXNwb25zZRIzCgdjbHVzdGVyGAEgASgLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyEhQKDGNvbnRleHRfbmFtZRgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkioAEKFENyZWF0ZUNsdXN0ZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkSSwoGbGFiZWxzGAIgAygLMjsuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoYBChVDcmVhdGVDbHVzdGVyUmVzcG9uc2USMwoHY2x1c3RlchgBIAEoCzIiLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlchI4Cgpqb2luX3Rva2VuGAIgASgLMiQuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5Kb2luVG9rZW4iSwoJSm9pblRva2VuEg0KBXRva2VuGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIpChZDcmVhdGVKb2luVG9rZW5SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiUwoXQ3JlYXRlSm9pblRva2VuUmVzcG9uc2USOAoKam9pbl90b2tlbhgBIAEoCzIkLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuSm9pblRva2VuIiQKFERlbGV0ZUNsdXN0ZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiFwoVRGVsZXRlQ2x1c3RlclJlc3BvbnNlKroBCgxDbHVzdGVyU3RhdGUSHQoZQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEhwKGENMVVNURVJfU1RBVEVfQ09OTkVDVElORxABEhsKF0NMVVNURVJfU1RBVEVfQ09OTkVDVEVEEAISGgoWQ0xVU1RFUl9TVEFURV9ERUdSQURFRBADEhkKFUNMVVNURVJfU1RBVEVfT0ZGTElORRAEEhkKFUNMVVNURVJfU1RBVEVfRVhQSVJFRBAFMs0FCg5DbHVzdGVyU2VydmljZRJvCgxMaXN0Q2x1c3RlcnMSLi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkxpc3RDbHVzdGVyc1JlcXVlc3QaLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkxpc3RDbHVzdGVyc1Jlc3BvbnNlEnQKDVdhdGNoQ2x1c3RlcnMSLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLldhdGNoQ2x1c3RlcnNSZXF1ZXN0GjAuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5XYXRjaENsdXN0ZXJzUmVzcG9uc2UwARJyCg1HZXRLdWJlY29uZmlnEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5HZXRLdWJlY29uZmlnUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuR2V0S3ViZWNvbmZpZ1Jlc3BvbnNlEnIKDUNyZWF0ZUNsdXN0ZXISLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNyZWF0ZUNsdXN0ZXJSZXF1ZXN0GjAuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVzcG9uc2USeAoPQ3JlYXRlSm9pblRva2VuEjEuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVKb2luVG9rZW5SZXF1ZXN0GjIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVKb2luVG9rZW5SZXNwb25zZRJyCg1EZWxldGVDbHVzdGVyEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5EZWxldGVDbHVzdGVyUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuRGVsZXRlQ2x1c3RlclJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Cluster is a Kubernetes cluster that an agent connects to the relay.
@@ -37,11 +37,11 @@ export type Cluster = Message<"fairlead.cluster.v1alpha1.Cluster"> & {
   labels: { [key: string]: string };
 
   /**
-   * Whether an agent is attached now.
+   * Whether the cluster can be reached now.
    *
-   * @generated from field: bool connected = 3;
+   * @generated from field: fairlead.cluster.v1alpha1.ClusterState state = 3;
    */
-  connected: boolean;
+  state: ClusterState;
 
   /**
    * When an agent was last attached; not set if never.
@@ -56,6 +56,62 @@ export type Cluster = Message<"fairlead.cluster.v1alpha1.Cluster"> & {
    * @generated from field: string agent_version = 5;
    */
   agentVersion: string;
+
+  /**
+   * Why the state is what it is, for people; empty for a cluster that is connected.
+   *
+   * @generated from field: string state_reason = 6;
+   */
+  stateReason: string;
+
+  /**
+   * Since when the state is what it is.
+   *
+   * @generated from field: google.protobuf.Timestamp state_time = 7;
+   */
+  stateTime?: Timestamp | undefined;
+
+  /**
+   * When the agent's certificate ends, unless it is renewed; not set if no agent has joined.
+   *
+   * @generated from field: google.protobuf.Timestamp certificate_expire_time = 8;
+   */
+  certificateExpireTime?: Timestamp | undefined;
+
+  /**
+   * The apiserver's version, such as `v1.36.3`; empty if it is not known.
+   *
+   * @generated from field: string kubernetes_version = 9;
+   */
+  kubernetesVersion: string;
+
+  /**
+   * The distribution that the version names, such as `EKS` or `k3s`; empty if it names none.
+   *
+   * @generated from field: string distribution = 10;
+   */
+  distribution: string;
+
+  /**
+   * How many nodes it has; 0 if it is not known.
+   *
+   * @generated from field: uint32 node_count = 11;
+   */
+  nodeCount: number;
+
+  /**
+   * Whether the apiserver caps what callers may do through the tunnel (KEP-5284).
+   *
+   * @generated from field: bool capped = 12;
+   */
+  capped: boolean;
+
+  /**
+   * How many of the agent's replicas are attached.
+   *
+   * @generated from field: uint32 agent_replicas = 13;
+   */
+  agentReplicas: number;
 };
 
 /**
@@ -102,6 +158,49 @@ export const ListClustersResponseSchema: GenMessage<ListClustersResponse> = /*@_
   messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 2);
 
 /**
+ * WatchClustersRequest asks for the caller's clusters and what becomes of them.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.WatchClustersRequest
+ */
+export type WatchClustersRequest = Message<"fairlead.cluster.v1alpha1.WatchClustersRequest"> & {
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.WatchClustersRequest.
+ * Use `create(WatchClustersRequestSchema)` to create a new message.
+ */
+export const WatchClustersRequestSchema: GenMessage<WatchClustersRequest> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 3);
+
+/**
+ * WatchClustersResponse is a cluster as it is now. First comes each one, by name; then each whose state has changed.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.WatchClustersResponse
+ */
+export type WatchClustersResponse = Message<"fairlead.cluster.v1alpha1.WatchClustersResponse"> & {
+  /**
+   * The cluster; with its name only, if it is removed.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.Cluster cluster = 1;
+   */
+  cluster?: Cluster | undefined;
+
+  /**
+   * Whether the cluster is there no more, or the caller may not reach it any more.
+   *
+   * @generated from field: bool removed = 2;
+   */
+  removed: boolean;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.WatchClustersResponse.
+ * Use `create(WatchClustersResponseSchema)` to create a new message.
+ */
+export const WatchClustersResponseSchema: GenMessage<WatchClustersResponse> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 4);
+
+/**
  * GetKubeconfigRequest asks for one cluster.
  *
  * @generated from message fairlead.cluster.v1alpha1.GetKubeconfigRequest
@@ -120,7 +219,7 @@ export type GetKubeconfigRequest = Message<"fairlead.cluster.v1alpha1.GetKubecon
  * Use `create(GetKubeconfigRequestSchema)` to create a new message.
  */
 export const GetKubeconfigRequestSchema: GenMessage<GetKubeconfigRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 3);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 5);
 
 /**
  * GetKubeconfigResponse is a kubeconfig without address and credential: those belong to the client proxy, which
@@ -156,7 +255,7 @@ export type GetKubeconfigResponse = Message<"fairlead.cluster.v1alpha1.GetKubeco
  * Use `create(GetKubeconfigResponseSchema)` to create a new message.
  */
 export const GetKubeconfigResponseSchema: GenMessage<GetKubeconfigResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 4);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 6);
 
 /**
  * CreateClusterRequest adds a cluster.
@@ -184,7 +283,7 @@ export type CreateClusterRequest = Message<"fairlead.cluster.v1alpha1.CreateClus
  * Use `create(CreateClusterRequestSchema)` to create a new message.
  */
 export const CreateClusterRequestSchema: GenMessage<CreateClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 5);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 7);
 
 /**
  * CreateClusterResponse tells how the cluster's agents join.
@@ -212,7 +311,7 @@ export type CreateClusterResponse = Message<"fairlead.cluster.v1alpha1.CreateClu
  * Use `create(CreateClusterResponseSchema)` to create a new message.
  */
 export const CreateClusterResponseSchema: GenMessage<CreateClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 6);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 8);
 
 /**
  * JoinToken lets an agent join its cluster once.
@@ -240,7 +339,7 @@ export type JoinToken = Message<"fairlead.cluster.v1alpha1.JoinToken"> & {
  * Use `create(JoinTokenSchema)` to create a new message.
  */
 export const JoinTokenSchema: GenMessage<JoinToken> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 7);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 9);
 
 /**
  * CreateJoinTokenRequest asks for a join token.
@@ -261,7 +360,7 @@ export type CreateJoinTokenRequest = Message<"fairlead.cluster.v1alpha1.CreateJo
  * Use `create(CreateJoinTokenRequestSchema)` to create a new message.
  */
 export const CreateJoinTokenRequestSchema: GenMessage<CreateJoinTokenRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 8);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 10);
 
 /**
  * CreateJoinTokenResponse has the join token.
@@ -282,7 +381,7 @@ export type CreateJoinTokenResponse = Message<"fairlead.cluster.v1alpha1.CreateJ
  * Use `create(CreateJoinTokenResponseSchema)` to create a new message.
  */
 export const CreateJoinTokenResponseSchema: GenMessage<CreateJoinTokenResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 9);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 11);
 
 /**
  * DeleteClusterRequest removes a cluster.
@@ -303,7 +402,7 @@ export type DeleteClusterRequest = Message<"fairlead.cluster.v1alpha1.DeleteClus
  * Use `create(DeleteClusterRequestSchema)` to create a new message.
  */
 export const DeleteClusterRequestSchema: GenMessage<DeleteClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 10);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 12);
 
 /**
  * DeleteClusterResponse is empty.
@@ -318,7 +417,62 @@ export type DeleteClusterResponse = Message<"fairlead.cluster.v1alpha1.DeleteClu
  * Use `create(DeleteClusterResponseSchema)` to create a new message.
  */
 export const DeleteClusterResponseSchema: GenMessage<DeleteClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 11);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 13);
+
+/**
+ * ClusterState says whether a cluster can be reached.
+ *
+ * @generated from enum fairlead.cluster.v1alpha1.ClusterState
+ */
+export enum ClusterState {
+  /**
+   * Not a state.
+   *
+   * @generated from enum value: CLUSTER_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * No agent has joined yet, or one has attached and has not said yet whether it can serve.
+   *
+   * @generated from enum value: CLUSTER_STATE_CONNECTING = 1;
+   */
+  CONNECTING = 1,
+
+  /**
+   * Requests get through: an agent is attached, and the apiserver is ready and lets the identity proxy impersonate.
+   *
+   * @generated from enum value: CLUSTER_STATE_CONNECTED = 2;
+   */
+  CONNECTED = 2,
+
+  /**
+   * An agent is attached and cannot serve.
+   *
+   * @generated from enum value: CLUSTER_STATE_DEGRADED = 3;
+   */
+  DEGRADED = 3,
+
+  /**
+   * No agent is attached.
+   *
+   * @generated from enum value: CLUSTER_STATE_OFFLINE = 4;
+   */
+  OFFLINE = 4,
+
+  /**
+   * No agent is attached, and the agent's certificate has expired: it has to join anew.
+   *
+   * @generated from enum value: CLUSTER_STATE_EXPIRED = 5;
+   */
+  EXPIRED = 5,
+}
+
+/**
+ * Describes the enum fairlead.cluster.v1alpha1.ClusterState.
+ */
+export const ClusterStateSchema: GenEnum<ClusterState> = /*@__PURE__*/
+  enumDesc(file_fairlead_cluster_v1alpha1_cluster_service, 0);
 
 /**
  * ClusterService lists and keeps the clusters. Every call carries the caller's own token as `authorization`.
@@ -335,6 +489,16 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof ListClustersRequestSchema;
     output: typeof ListClustersResponseSchema;
+  },
+  /**
+   * WatchClusters returns the same, and then each change of a cluster's state, until the caller's token expires.
+   *
+   * @generated from rpc fairlead.cluster.v1alpha1.ClusterService.WatchClusters
+   */
+  watchClusters: {
+    methodKind: "server_streaming";
+    input: typeof WatchClustersRequestSchema;
+    output: typeof WatchClustersResponseSchema;
   },
   /**
    * GetKubeconfig returns the names for a kubeconfig of one cluster, if the caller may reach it.

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/tunnel/v1alpha1/tunnel_service.proto.
  */
 export const file_fairlead_tunnel_v1alpha1_tunnel_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1mYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvdHVubmVsX3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSKpAwoKQWdlbnRGcmFtZRI2CghyZWdpc3RlchgBIAEoCzIiLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWdpc3RlckgAEjgKCWhlYXJ0YmVhdBgCIAEoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFydGJlYXRIABI4Cgljb25kaXRpb24YAyABKAsyIy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuQ29uZGl0aW9uSAASMAoFZHJhaW4YBCABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRHJhaW5IAEK8AQoFZnJhbWUSsgGK6BgRc3RhcnQgLT4gcmVnaXN0ZXKK6BglcmVnaXN0ZXIgLT4gaGVhcnRiZWF0IGNvbmRpdGlvbiBkcmFpboroGCZoZWFydGJlYXQgLT4gaGVhcnRiZWF0IGNvbmRpdGlvbiBkcmFpboroGCZjb25kaXRpb24gLT4gaGVhcnRiZWF0IGNvbmRpdGlvbiBkcmFpboroGBxkcmFpbiAtPiBoZWFydGJlYXQgY29uZGl0aW9uIr4DCgpSZWxheUZyYW1lEjoKCnJlZ2lzdGVyZWQYASABKAsyJC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVnaXN0ZXJlZEgAEjgKCWhlYXJ0YmVhdBgCIAEoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFydGJlYXRIABI7CgtsYW5lX2RlbWFuZBgDIAEoCzIkLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5MYW5lRGVtYW5kSAASMAoFZHJhaW4YBCABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRHJhaW5IAELKAQoFZnJhbWUSwAGK6BgTc3RhcnQgLT4gcmVnaXN0ZXJlZIroGClyZWdpc3RlcmVkIC0+IGhlYXJ0YmVhdCBsYW5lX2RlbWFuZCBkcmFpboroGChoZWFydGJlYXQgLT4gaGVhcnRiZWF0IGxhbmVfZGVtYW5kIGRyYWluiugYKmxhbmVfZGVtYW5kIC0+IGhlYXJ0YmVhdCBsYW5lX2RlbWFuZCBkcmFpboroGB5kcmFpbiAtPiBoZWFydGJlYXQgbGFuZV9kZW1hbmQiNgoIUmVnaXN0ZXISFQoNYWdlbnRfdmVyc2lvbhgBIAEoCRITCgtjbHVzdGVyX3VpZBgCIAEoCSJkCgpSZWdpc3RlcmVkEhIKCnNlc3Npb25faWQYASABKAwSDwoHY2x1c3RlchgCIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAyABKA0SEgoKaWRsZV9sYW5lcxgEIAEoDSILCglIZWFydGJlYXQiPQoJQ29uZGl0aW9uEjAKB3Byb2JsZW0YASABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRXJyb3IiGwoKTGFuZURlbWFuZBINCgVsYW5lcxgBIAEoDSIHCgVEcmFpbjLHAQoNVHVubmVsU2VydmljZRJYCgZBdHRhY2gSJC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuQWdlbnRGcmFtZRokLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWxheUZyYW1lKAEwARJcCgVTZXJ2ZRInLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUZyYW1lGiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlcXVlc3RGcmFtZSgBMAFiBnByb3RvMw", [file_fairlead_stream_v1alpha1_order, file_fairlead_tunnel_v1alpha1_error, file_fairlead_tunnel_v1alpha1_exchange]);
+  fileDesc("Ci1mYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvdHVubmVsX3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSKpAwoKQWdlbnRGcmFtZRI2CghyZWdpc3RlchgBIAEoCzIiLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWdpc3RlckgAEjgKCWhlYXJ0YmVhdBgCIAEoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFydGJlYXRIABI4Cgljb25kaXRpb24YAyABKAsyIy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuQ29uZGl0aW9uSAASMAoFZHJhaW4YBCABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRHJhaW5IAEK8AQoFZnJhbWUSsgGK6BgRc3RhcnQgLT4gcmVnaXN0ZXKK6BglcmVnaXN0ZXIgLT4gaGVhcnRiZWF0IGNvbmRpdGlvbiBkcmFpboroGCZoZWFydGJlYXQgLT4gaGVhcnRiZWF0IGNvbmRpdGlvbiBkcmFpboroGCZjb25kaXRpb24gLT4gaGVhcnRiZWF0IGNvbmRpdGlvbiBkcmFpboroGBxkcmFpbiAtPiBoZWFydGJlYXQgY29uZGl0aW9uIr4DCgpSZWxheUZyYW1lEjoKCnJlZ2lzdGVyZWQYASABKAsyJC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVnaXN0ZXJlZEgAEjgKCWhlYXJ0YmVhdBgCIAEoCzIjLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5IZWFydGJlYXRIABI7CgtsYW5lX2RlbWFuZBgDIAEoCzIkLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5MYW5lRGVtYW5kSAASMAoFZHJhaW4YBCABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRHJhaW5IAELKAQoFZnJhbWUSwAGK6BgTc3RhcnQgLT4gcmVnaXN0ZXJlZIroGClyZWdpc3RlcmVkIC0+IGhlYXJ0YmVhdCBsYW5lX2RlbWFuZCBkcmFpboroGChoZWFydGJlYXQgLT4gaGVhcnRiZWF0IGxhbmVfZGVtYW5kIGRyYWluiugYKmxhbmVfZGVtYW5kIC0+IGhlYXJ0YmVhdCBsYW5lX2RlbWFuZCBkcmFpboroGB5kcmFpbiAtPiBoZWFydGJlYXQgbGFuZV9kZW1hbmQiNgoIUmVnaXN0ZXISFQoNYWdlbnRfdmVyc2lvbhgBIAEoCRITCgtjbHVzdGVyX3VpZBgCIAEoCSJkCgpSZWdpc3RlcmVkEhIKCnNlc3Npb25faWQYASABKAwSDwoHY2x1c3RlchgCIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAyABKA0SEgoKaWRsZV9sYW5lcxgEIAEoDSILCglIZWFydGJlYXQidgoJQ29uZGl0aW9uEjAKB3Byb2JsZW0YASABKAsyHy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuRXJyb3ISNwoGcmVwb3J0GAIgASgLMicuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkNsdXN0ZXJSZXBvcnQiTwoNQ2x1c3RlclJlcG9ydBIaChJrdWJlcm5ldGVzX3ZlcnNpb24YASABKAkSEgoKbm9kZV9jb3VudBgCIAEoDRIOCgZjYXBwZWQYAyABKAgiGwoKTGFuZURlbWFuZBINCgVsYW5lcxgBIAEoDSIHCgVEcmFpbjLHAQoNVHVubmVsU2VydmljZRJYCgZBdHRhY2gSJC5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuQWdlbnRGcmFtZRokLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZWxheUZyYW1lKAEwARJcCgVTZXJ2ZRInLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZXNwb25zZUZyYW1lGiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlcXVlc3RGcmFtZSgBMAFiBnByb3RvMw", [file_fairlead_stream_v1alpha1_order, file_fairlead_tunnel_v1alpha1_error, file_fairlead_tunnel_v1alpha1_exchange]);
 
 /**
  * AgentFrame is one message of the control stream from agent to relay.
@@ -209,7 +209,7 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 4);
 
 /**
- * Condition says whether the agent can serve exchanges.
+ * Condition says whether the agent can serve exchanges. The first one comes when the agent has looked.
  *
  * @generated from message fairlead.tunnel.v1alpha1.Condition
  */
@@ -220,6 +220,13 @@ export type Condition = Message<"fairlead.tunnel.v1alpha1.Condition"> & {
    * @generated from field: fairlead.tunnel.v1alpha1.Error problem = 1;
    */
   problem?: Error | undefined;
+
+  /**
+   * What the cluster is, as far as the agent knows.
+   *
+   * @generated from field: fairlead.tunnel.v1alpha1.ClusterReport report = 2;
+   */
+  report?: ClusterReport | undefined;
 };
 
 /**
@@ -228,6 +235,41 @@ export type Condition = Message<"fairlead.tunnel.v1alpha1.Condition"> & {
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
   messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 5);
+
+/**
+ * ClusterReport says what a cluster is.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.ClusterReport
+ */
+export type ClusterReport = Message<"fairlead.tunnel.v1alpha1.ClusterReport"> & {
+  /**
+   * The apiserver's version, such as `v1.36.3`; empty if it is not known.
+   *
+   * @generated from field: string kubernetes_version = 1;
+   */
+  kubernetesVersion: string;
+
+  /**
+   * How many nodes it has; 0 if it is not known.
+   *
+   * @generated from field: uint32 node_count = 2;
+   */
+  nodeCount: number;
+
+  /**
+   * How the identity proxy impersonates: whether the apiserver caps what callers may do through it (KEP-5284).
+   *
+   * @generated from field: bool capped = 3;
+   */
+  capped: boolean;
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.ClusterReport.
+ * Use `create(ClusterReportSchema)` to create a new message.
+ */
+export const ClusterReportSchema: GenMessage<ClusterReport> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 6);
 
 /**
  * LaneDemand asks for lanes beyond the idle ones.
@@ -248,7 +290,7 @@ export type LaneDemand = Message<"fairlead.tunnel.v1alpha1.LaneDemand"> & {
  * Use `create(LaneDemandSchema)` to create a new message.
  */
 export const LaneDemandSchema: GenMessage<LaneDemand> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 6);
+  messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 7);
 
 /**
  * Drain says that the sender is stopping.
@@ -263,7 +305,7 @@ export type Drain = Message<"fairlead.tunnel.v1alpha1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 7);
+  messageDesc(file_fairlead_tunnel_v1alpha1_tunnel_service, 8);
 
 /**
  * TunnelService is what an agent dials. Attach carries `authorization: Bearer PROOF` as metadata, the proof of the key of
