@@ -35,6 +35,8 @@ export default {
     },
   ],
   testTimeout: 120_000,
+  // Half of the time goes by in waiting; by itself jest leaves one of two cores idle.
+  maxWorkers: 2,
   // A handle that a test leaves behind must not keep a run that has ended from ending.
   forceExit: true,
 };
