@@ -43,6 +43,7 @@ describe("the relay's configuration", () => {
         },
         certificateLifetimeMs: 86_400_000,
       },
+      webhook: undefined,
       limits: DEFAULT_LIMITS,
     });
   });
@@ -52,6 +53,14 @@ describe("the relay's configuration", () => {
     expect((await read(stringify({ ...GOOD, agents }))).agents).toEqual({
       authority: { certFile: join(folder, "a.crt"), keyFile: "/etc/a.key" },
       certificateLifetimeMs: 600_000,
+    });
+  });
+
+  it("may tell somebody of changes", async () => {
+    const webhook = { url: "https://hooks.example.com/fairlead", secretFile: "hook" };
+    expect((await read(stringify({ ...GOOD, webhook }))).webhook).toEqual({
+      ...webhook,
+      secretFile: join(folder, "hook"),
     });
   });
 
@@ -108,6 +117,9 @@ describe("the relay's configuration", () => {
     ["a certificate of no time", { agents: { certificateSeconds: 4 } }, "agents\\.certificateSeconds: a number from"],
     ["half a second", { agents: { certificateSeconds: 5.5 } }, "agents\\.certificateSeconds: a number from"],
     ["seconds in quotes", { agents: { certificateSeconds: "600" } }, "agents\\.certificateSeconds: a number from"],
+    ["a webhook over plain HTTP", { webhook: { url: "http://a.example", secretFile: "s" } }, "webhook\\.url: an https"],
+    ["a webhook that is no address", { webhook: { url: "a", secretFile: "s" } }, "webhook\\.url: an https"],
+    ["a webhook without secret", { webhook: { url: "https://a.example" } }, "webhook\\.secretFile: a text"],
     ["limits that are a number", { limits: 100 }, "limits: a mapping"],
     [
       "an unknown limit",

@@ -15,6 +15,8 @@ export interface RelayConfig {
   authentication: string;
   administrators: { users: string[]; groups: string[] };
   agents: AgentsConfig;
+  /** Who is told of each change of a cluster's state; undefined: nobody. */
+  webhook: WebhookConfig | undefined;
   limits: Limits;
 }
 
@@ -24,6 +26,13 @@ export interface AgentsConfig {
   authority: AuthorityFiles;
   /** How long their certificates last, in milliseconds. */
   certificateLifetimeMs: number;
+}
+
+/** Who is told of changes. */
+export interface WebhookConfig {
+  url: string;
+  /** The file with the secret that signatures are made with. */
+  secretFile: string;
 }
 
 /** Longest and shortest life of an agent's certificate, in seconds. */
@@ -44,7 +53,7 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 }
 
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
-  const keys = ["listen", "tls", "database", "authentication", "administrators", "agents", "limits"];
+  const keys = ["listen", "tls", "database", "authentication", "administrators", "agents", "webhook", "limits"];
   const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
   const [host, port] = address(text(root.listen, "listen"), "listen");
@@ -61,6 +70,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
       groups: texts(administrators.groups, "administrators.groups"),
     },
     agents: agentsConfig(root.agents ?? {}, database, path),
+    webhook: root.webhook === undefined ? undefined : webhookConfig(root.webhook, path),
     limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
   };
 }
@@ -80,6 +90,16 @@ function agentsConfig(value: unknown, database: string, path: (value: unknown, a
     authority: { certFile: path(certFile, "agents.certFile"), keyFile: path(keyFile, "agents.keyFile") },
     certificateLifetimeMs: Number(seconds) * 1_000,
   };
+}
+
+/** Over plain HTTP anybody on the way could read it and, once, send it again. */
+function webhookConfig(value: unknown, path: (value: unknown, at: string) => string): WebhookConfig {
+  const webhook = mapping(value, "webhook", ["url", "secretFile"]);
+  const url = text(webhook.url, "webhook.url");
+  const { protocol, hostname } = URL.parse(url) ?? { protocol: "", hostname: "" };
+  const isLoopback = protocol === "http:" && hostname === "127.0.0.1";
+  if (protocol !== "https:" && !isLoopback) throw new Error("webhook.url: an https:// address is due");
+  return { url, secretFile: path(webhook.secretFile, "webhook.secretFile") };
 }
 
 function mapping(value: unknown, at: string, known: readonly string[]): Record<string, unknown> {

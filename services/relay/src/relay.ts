@@ -5,7 +5,9 @@ import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
 import type { Logger, RunningService } from "@fairlead/service";
 import { NestFactory } from "@nestjs/core";
 import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
-import type { RelayConfig } from "./config.ts";
+import { ClusterStates } from "./clusters/cluster-states.ts";
+import { StateWebhook, secretOf } from "./clusters/state-webhook.ts";
+import type { RelayConfig, WebhookConfig } from "./config.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
@@ -37,6 +39,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     access.endExpired(Date.now());
     tunnel.endExpired(Date.now());
   }, EXPIRY_INTERVAL_MS);
+  const webhook = config.webhook && (await openWebhook(config.webhook, app.get(ClusterStates), log));
   log.info({ url }, "listening");
   return {
     ready: { url },
@@ -53,6 +56,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     }),
     totals: () => [{ name: "refused_exchanges", label: "limit", values: limits.refusals }],
     stop: async (graceMs) => {
+      webhook?.stop();
       attachments.drain();
       await drain(port, access, graceMs);
       clearInterval(expiry);
@@ -60,6 +64,14 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
       await app.get<Store>(STORE).destroy();
     },
   };
+}
+
+async function openWebhook(
+  { url, secretFile }: WebhookConfig,
+  states: ClusterStates,
+  log: Logger,
+): Promise<StateWebhook> {
+  return new StateWebhook(states, { url, secret: secretOf(await readFile(secretFile, "utf8")), log });
 }
 
 /** RPCs to connect-node, all else to Nest. */
