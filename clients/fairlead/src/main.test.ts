@@ -30,6 +30,8 @@ const CONTEXTS: Record<string, string> = { a: "production-admin", b: "fairlead-o
 
 let folder: string;
 let relay: RelayFixture;
+/** The time limits of the watches that were asked for. */
+let timeouts: (string | null)[];
 let seen: { call: string; authorization: string | null; message: unknown }[];
 
 beforeAll(async () => {
@@ -54,7 +56,8 @@ beforeAll(async () => {
   relay = new RelayFixture(await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 }), {
     clusters: {
       listClusters: note("listClusters", () => ({ clusters: [cluster, away] })),
-      watchClusters: async function* () {
+      watchClusters: async function* (_message, { requestHeader }) {
+        timeouts.push(requestHeader.get("grpc-timeout"));
         yield { cluster };
         yield { cluster: away };
         yield { cluster: { name: "prod" }, removed: true };
@@ -101,6 +104,7 @@ afterAll(async () => {
 
 beforeEach(() => {
   seen = [];
+  timeouts = [];
 });
 
 function refusal(code: ErrorCode, grpc: Code, sentence: string): ConnectError {
@@ -376,6 +380,7 @@ describe("a command that succeeds", () => {
   it("prints the clusters and each change of them, a line each, for people and for programs", async () => {
     const { code, out } = await run(["clusters", "--watch", ...toRelay()]);
     const [first, second, third] = out.split("\n");
+    expect(timeouts).toEqual([null]); // it has no end
     expect([code, first]).toEqual([0, "1970-01-01T00:00:00.000Z  prod  Connected"]);
     expect(second).toMatch(/^1970-01-01T00:01:00.000Z {2}away {2}Offline: no agent is attached: it left/);
     expect(third).toMatch(/ {2}prod {2}removed$/);

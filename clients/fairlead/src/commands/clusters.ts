@@ -72,9 +72,9 @@ Examples:
   fairlead clusters --watch
   fairlead clusters delete prod-eu1`;
 
-/** The clusters as they are, and then each change. As JSON it is a line each. */
+/** The clusters as they are, and then each change, without end. As JSON it is a line each. */
 async function watchClusters(options: RelayOptions): Promise<void> {
-  for await (const { cluster, removed } of relayOf(options).clusters.watchClusters({})) {
+  for await (const { cluster, removed } of relayOf(options).clusters.watchClusters({}, { timeoutMs: 0 })) {
     if (cluster === undefined) continue;
     if (options.output === "json") print(JSON.stringify(removed ? { name: cluster.name, removed } : toJson(cluster)));
     else print(clusterLine(cluster, removed));

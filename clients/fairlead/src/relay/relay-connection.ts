@@ -15,6 +15,8 @@ import type { TokenSource } from "./token-source.ts";
 
 /** How long a call to the relay may take, in milliseconds. */
 const CALL_TIMEOUT_MS = 5_000;
+/** How often a relay that says nothing is asked whether it is there, in milliseconds: a watch may be quiet for days. */
+const PING_MS = 20_000;
 /** How long the connection for calls is kept after the last one, in milliseconds: lanes have their own. */
 const IDLE_MS = 1_000;
 
@@ -38,7 +40,11 @@ export interface RelayConnection {
 export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
   const url = relayUrl(address);
   const ca = caFile === undefined ? undefined : readCa(caFile);
-  const sessionManager = new Http2SessionManager(url.origin, { idleConnectionTimeoutMs: IDLE_MS }, ca && { ca });
+  const sessionManager = new Http2SessionManager(
+    url.origin,
+    { idleConnectionTimeoutMs: IDLE_MS, pingIntervalMs: PING_MS },
+    ca && { ca },
+  );
   const interceptors = [authorize(token), explain(url)];
   const transport = createGrpcTransport({
     baseUrl: url.origin,
@@ -85,18 +91,32 @@ function authorize(token: TokenSource): Interceptor {
 function explain(url: URL): Interceptor {
   return (next) => async (request) => {
     try {
-      return await next(request);
+      const response = await next(request);
+      return response.stream ? { ...response, message: explained(response.message, url) } : response;
     } catch (error) {
-      const fault = ConnectError.from(error);
-      const [detail] = fault.findDetails(ErrorSchema);
-      if (detail) throw FairleadError.fromMessage(detail);
-      if (error instanceof FairleadError) throw error;
-      if (fault.code === Code.Unavailable || fault.code === Code.DeadlineExceeded || fault.code === Code.Internal) {
-        throw relayUnreachable(url, fault.rawMessage);
-      }
-      throw FairleadError.from(fault, Hop.RELAY);
+      throw explanation(error, url);
     }
   };
+}
+
+/** A stream's errors come when it is read. */
+async function* explained<T>(messages: AsyncIterable<T>, url: URL): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw explanation(error, url);
+  }
+}
+
+function explanation(error: unknown, url: URL): FairleadError {
+  const fault = ConnectError.from(error);
+  const [detail] = fault.findDetails(ErrorSchema);
+  if (detail) return FairleadError.fromMessage(detail);
+  if (error instanceof FairleadError) return error;
+  if (fault.code === Code.Unavailable || fault.code === Code.DeadlineExceeded || fault.code === Code.Internal) {
+    return relayUnreachable(url, fault.rawMessage);
+  }
+  return FairleadError.from(fault, Hop.RELAY);
 }
 
 /** The relay cannot be reached. @param reason what the network said */
