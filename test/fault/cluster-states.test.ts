@@ -23,7 +23,7 @@ afterAll(async () => {
 async function next(line: RegExp, make: () => Promise<unknown>): Promise<void> {
   const seen = watch.stdout.length;
   await make();
-  await watch.waitForOutput(new RegExp(`^[^]{${seen},}${line.source}`), 30_000);
+  await watch.waitForOutput(new RegExp(`^[^]{${seen},}${line.source}`));
 }
 
 describe("`fairlead clusters --watch`", () => {

@@ -34,7 +34,7 @@ export class AuditLog {
     return new AuditLog(path, (await stat(path)).size);
   }
 
-  waitFor(matches: (event: AuditEvent) => boolean, what: string, timeoutMs = 15_000): Promise<AuditEvent> {
+  waitFor(matches: (event: AuditEvent) => boolean, what: string, timeoutMs = 45_000): Promise<AuditEvent> {
     const find = async (): Promise<AuditEvent | undefined> => (await this.read()).find(matches);
     return eventually(find, { what: `the audit event of ${what}`, timeoutMs });
   }

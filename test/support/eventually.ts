@@ -11,7 +11,7 @@ export interface Patience {
 /** Asks again and again until the answer is neither undefined nor false, and returns it. */
 export async function eventually<T>(
   ask: () => Promise<T | undefined | false> | T | undefined | false,
-  { what, timeoutMs = 15_000 }: Patience,
+  { what, timeoutMs = 45_000 }: Patience,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -83,7 +83,7 @@ export class RunningProgram {
   }
 
   /** Waits until stdout and stderr together match, and returns the match. */
-  waitForOutput(pattern: RegExp, timeoutMs = 15_000): Promise<RegExpMatchArray> {
+  waitForOutput(pattern: RegExp, timeoutMs = 45_000): Promise<RegExpMatchArray> {
     const look = (): RegExpMatchArray | undefined => {
       const match = (this.stdout + this.stderr).match(pattern);
       if (!match && this.exit) {
