@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
+import { Helm } from "../support/helm.ts";
 import { streamingKubectls } from "../support/kubectls-under-test.ts";
 import { RealNode } from "../support/real-node.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
@@ -57,5 +59,16 @@ describeOnRealNode()("a real node", () => {
   it("resolves the names of Services for pods", async () => {
     const name = "kubernetes.default.svc.cluster.local";
     expect(await node.admin(["exec", "web", "--", "nslookup", name])).toContain(name);
+  });
+
+  it("takes charts of helm", async () => {
+    const helm = await Helm.find(node.dir);
+    const chart = join(node.dir, "quay");
+    await helm.run(["create", chart]);
+    const container = "image.repository=local/busybox,image.tag=1,image.pullPolicy=Never,replicaCount=0";
+    await helm.run(["install", "quay", chart, "--set", container, "--wait", "--timeout=30s"], node.kubeconfig);
+    expect(JSON.parse(await helm.run(["list", "--output=json"], node.kubeconfig))).toMatchObject([
+      { name: "quay", status: "deployed" },
+    ]);
   });
 });
