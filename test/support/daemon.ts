@@ -11,11 +11,15 @@ export class Daemon {
   private readonly exited: Promise<unknown>;
   private ended: Exit | Error | undefined;
 
-  constructor(command: Command, dir: string) {
+  /**
+   * @param dir where it runs, and where its log goes
+   * @param env this process's own if it is left out
+   */
+  constructor(command: Command, dir: string, env: NodeJS.ProcessEnv = process.env) {
     this.command = command;
     this.logFile = join(dir, `${basename(command.file)}.log`);
     const log = openSync(this.logFile, "a");
-    this.child = spawnBound(command, { cwd: dir, stdio: ["ignore", log, log] });
+    this.child = spawnBound(command, { cwd: dir, env, stdio: ["ignore", log, log] });
     closeSync(log);
     this.exited = exitOf(this.child).then(
       (exit) => {

@@ -34,7 +34,8 @@ export async function findKubectls(builtKubectl: string): Promise<KubectlBinary[
   return [...byMinor.values()].sort((a, b) => a.minor - b.minor);
 }
 
-async function identify(path: string): Promise<KubectlBinary> {
+/** @throws Error if the program at `path` cannot be run, or does not say its version */
+export async function identify(path: string): Promise<KubectlBinary> {
   const { stdout } = await promisify(execFile)(path, ["version", "--client", "--output=json"]);
   const minor = Number(/"gitVersion":\s*"v1\.(\d+)/.exec(stdout)?.[1]);
   if (!minor) {

@@ -1,5 +1,6 @@
-import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { type ChildProcess, execFile, type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { promisify } from "node:util";
 
 export interface Command {
   readonly file: string;
@@ -36,4 +37,15 @@ export function exitOf(child: ChildProcess): Promise<Exit> {
   child.once("error", reject);
   child.once("close", (code, signal) => resolve({ code, signal }));
   return promise;
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @returns what it has written to stdout
+ * @throws Error with its command line and stderr if it cannot be started or fails
+ */
+export async function runProgram({ file, args }: Command, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  const { stdout } = await promisify(execFile)(file, args, { env, maxBuffer: 64 * 1024 * 1024 });
+  return stdout;
 }

@@ -8,7 +8,7 @@ export interface TestbedPki {
   readonly authority: CertificateAuthority;
   readonly apiserver: KeyPair;
   readonly kubelet: KeyPair;
-  /** How the apiserver shows itself to the kubelet. */
+  /** How the apiserver shows itself to the kubelet, which a real one asks the apiserver about: in system:masters. */
   readonly apiserverToKubelet: KeyPair;
   /** In system:masters: RBAC does not bind it, nor does priority and fairness. */
   readonly admin: KeyPair;
@@ -16,17 +16,26 @@ export interface TestbedPki {
   readonly serviceAccountPublicKeyFile: string;
 }
 
-/** The apiserver's names: loopback, and the address of the `kubernetes` Service. */
-const apiserverNames = ["127.0.0.1", "localhost", "kubernetes.default.svc", "10.96.0.1"];
+/** By which names a test bed's servers are called. */
+export interface ServerNames {
+  readonly apiserver: readonly string[];
+  readonly kubelet: readonly string[];
+}
 
-export async function createPki(testbedDir: string): Promise<TestbedPki> {
+/** Loopback, and for the apiserver the address of the `kubernetes` Service. */
+const onLoopback: ServerNames = {
+  apiserver: ["127.0.0.1", "localhost", "kubernetes.default.svc", "10.96.0.1"],
+  kubelet: ["127.0.0.1"],
+};
+
+export async function createPki(testbedDir: string, names: ServerNames = onLoopback): Promise<TestbedPki> {
   const dir = join(testbedDir, "pki");
   await mkdir(dir, { mode: 0o700 });
   const authority = await CertificateAuthority.create(dir);
   const [apiserver, kubelet, apiserverToKubelet, admin] = await Promise.all([
-    authority.issueServer("apiserver", apiserverNames),
-    authority.issueServer("kubelet", ["127.0.0.1"]),
-    authority.issueClient("apiserver-to-kubelet", { user: "kube-apiserver", groups: [] }),
+    authority.issueServer("apiserver", names.apiserver),
+    authority.issueServer("kubelet", names.kubelet),
+    authority.issueClient("apiserver-to-kubelet", { user: "kube-apiserver", groups: ["system:masters"] }),
     authority.issueClient("admin", { user: "admin", groups: ["system:masters"] }),
   ]);
   const serviceAccountKeys = await createServiceAccountKeys(dir);

@@ -22,7 +22,7 @@ const buildScript = createRequire(import.meta.url).resolve("@fairlead/test/testb
  */
 export async function findTestbedPrograms(): Promise<TestbedPrograms> {
   const assets = process.env.KUBEBUILDER_ASSETS;
-  const dir = assets ?? (await build());
+  const dir = assets ?? (await buildPart("control-plane"));
   const programs = {
     etcd: join(dir, "etcd"),
     kubeApiserver: join(dir, "kube-apiserver"),
@@ -39,15 +39,21 @@ export async function findTestbedPrograms(): Promise<TestbedPrograms> {
   return programs;
 }
 
-/** Go's progress goes to our stderr: the first build takes minutes. */
-async function build(): Promise<string> {
-  const script = spawn(buildScript, { stdio: ["ignore", "pipe", "inherit"] });
+/**
+ * Builds what is not in the cache yet of a part of the test bed. Go's progress goes to our stderr: the first time takes
+ * minutes.
+ *
+ * @returns the folder of its programs
+ * @throws Error without Go
+ */
+export async function buildPart(part: "control-plane" | "node" | "helm"): Promise<string> {
+  const script = spawn(buildScript, [part], { stdio: ["ignore", "pipe", "inherit"] });
   const lines: string[] = [];
   script.stdout.setEncoding("utf8").on("data", (chunk: string) => lines.push(chunk));
   const exit = await exitOf(script);
   if (exit.code !== 0) {
     throw new Error(
-      `${buildScript} failed (${JSON.stringify(exit)}). It needs Go; without Go, set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl.`,
+      `${buildScript} ${part} failed (${JSON.stringify(exit)}). It needs Go; without Go, set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl.`,
     );
   }
   return lines.join("").trim();

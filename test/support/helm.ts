@@ -1,0 +1,39 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { runProgram } from "./program.ts";
+import { buildPart } from "./testbed-programs.ts";
+
+/** A real helm with nothing of the user's settings, of the version that test/testbed/helm pins. */
+export class Helm {
+  readonly #program: string;
+  readonly #home: string;
+
+  private constructor(program: string, home: string) {
+    this.#program = program;
+    this.#home = home;
+  }
+
+  /**
+   * Builds it if the cache has none yet, which takes a minute.
+   *
+   * @param dir where its caches and settings go
+   */
+  static async find(dir: string): Promise<Helm> {
+    return new Helm(join(await buildPart("helm"), "helm"), await mkdtemp(join(dir, "helm-")));
+  }
+
+  /**
+   * @param kubeconfig for what needs a cluster; `template` and `lint` do not
+   * @returns its stdout
+   * @throws Error with its command line and stderr if it fails
+   */
+  run(args: readonly string[], kubeconfig = "/nonexistent"): Promise<string> {
+    const home = {
+      HOME: this.#home,
+      HELM_CACHE_HOME: join(this.#home, "cache"),
+      HELM_CONFIG_HOME: join(this.#home, "config"),
+      HELM_DATA_HOME: join(this.#home, "data"),
+    };
+    return runProgram({ file: this.#program, args }, { PATH: process.env.PATH, KUBECONFIG: kubeconfig, ...home });
+  }
+}

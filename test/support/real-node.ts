@@ -1,0 +1,130 @@
+import { readFile, readlink, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { ApiClient, type KubernetesObject } from "./api-client.ts";
+import { Daemon } from "./daemon.ts";
+import { eventually } from "./eventually.ts";
+import { Kubectl } from "./kubectl.ts";
+import { identify } from "./kubectl-versions.ts";
+import { runProgram } from "./program.ts";
+import { writeCredentials } from "./real-node-credentials.ts";
+import { claimPlace, type Place } from "./real-node-place.ts";
+import { createTestbedFolder } from "./testbed-folder.ts";
+import { buildPart } from "./testbed-programs.ts";
+
+const resolve = createRequire(import.meta.url).resolve;
+const readyTimeoutMs = 90_000;
+
+/** Each of its own, beside those of PID and mounts, which end everything with the first process. */
+const namespaces = ["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"];
+
+/**
+ * A real Kubernetes of one node with real pods: control plane, scheduler, kubelet, kube-proxy, containerd and CoreDNS, in
+ * namespaces of their own. The machine's firewall, mounts and sysctls stay as they are, and pods have no way to the internet.
+ * All of it ends with the process that started it, even by SIGKILL. Needs root: see whyNoRealNode.
+ */
+export class RealNode {
+  /** A folder of this run alone; tests may put files there. It goes when the node stops. */
+  readonly dir: string;
+  /** With all rights. */
+  readonly kubeconfig: string;
+  /** The test bed's own kubectl, with all rights. */
+  readonly kubectl: Kubectl;
+  /** This machine's address on the link to the node: where pods reach what listens here. */
+  readonly hostAddress: string;
+  readonly #place: Place;
+  readonly #daemon: Daemon;
+  readonly #firstProcess: number;
+
+  private constructor(kubectl: Kubectl, dir: string, kubeconfig: string, place: Place, daemon: Daemon, first: number) {
+    this.kubectl = kubectl;
+    this.dir = dir;
+    this.kubeconfig = kubeconfig;
+    this.hostAddress = place.addresses.HOST_IP;
+    this.#place = place;
+    this.#daemon = daemon;
+    this.#firstProcess = first;
+  }
+
+  /**
+   * Builds what is not in the cache yet, some 6 minutes once beside the control plane's, and starts a node: 15 s.
+   *
+   * @throws Error if it does not come up; its folder, which the message names, stays until a later run
+   */
+  static async start(): Promise<RealNode> {
+    const [controlPlane, bin] = [await buildPart("control-plane"), await buildPart("node")];
+    const binary = await identify(join(controlPlane, "kubectl"));
+    const [dir, place] = [await createTestbedFolder(), await claimPlace()];
+    const { kubeconfig, ...access } = await writeCredentials(dir, place);
+    const kubectl = new Kubectl({ binary, kubeconfig, dir });
+    await runProgram({ file: "mkdir", args: ["-p", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"] });
+    const command = { file: "unshare", args: [...namespaces, "bash", resolve("@fairlead/test/testbed/node/node.sh")] };
+    const variables = { NODE: place.name, RUN: dir, BIN: bin, CONTROL_PLANE: controlPlane, ...place.addresses };
+    const daemon = new Daemon(command, dir, { ...process.env, ...variables });
+    const api = await ApiClient.create(access);
+    try {
+      const first = await eventually(() => firstProcessOf(daemon), { what: "the node's first process" });
+      await place.connect(first);
+      const node = new RealNode(kubectl, dir, kubeconfig, place, daemon, first);
+      await node.#ready(api);
+      return node;
+    } catch (cause) {
+      const log = daemon.output.slice(-2_000);
+      await daemon.kill();
+      await place.leave();
+      throw new Error(`the node did not come up; its logs are in ${dir}/log\n${log}`, { cause });
+    } finally {
+      api.close();
+    }
+  }
+
+  /** Runs kubectl with all rights. @returns its stdout. @throws Error with what it says if it fails */
+  async admin(args: readonly string[], stdin = ""): Promise<string> {
+    const { code, stdout, stderr } = await this.kubectl.run(args, { stdin });
+    if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** Applies objects, or one: JSON is YAML too. */
+  async apply(...objects: KubernetesObject[]): Promise<void> {
+    await this.admin(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
+  }
+
+  /** Gives the node an image, from an archive as `docker save` writes it; pods need `imagePullPolicy: Never`. */
+  async importImage(tar: string): Promise<void> {
+    const inside = ["--target", String(this.#firstProcess), "--mount", "--net", "--pid"];
+    await runProgram({ file: "nsenter", args: [...inside, "ctr", "--namespace", "k8s.io", "images", "import", tar] });
+  }
+
+  /** Ends all pods and programs, and removes what they leave. */
+  async stop(): Promise<void> {
+    await this.#daemon.kill();
+    await this.#place.leave();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  async #ready(api: ApiClient): Promise<void> {
+    const isRegistered = (): Promise<boolean> => {
+      this.#daemon.checkAlive();
+      return api.get(`/api/v1/nodes/${this.#place.name}`).then(
+        () => true,
+        () => false,
+      );
+    };
+    await eventually(isRegistered, { what: "the kubelet to register the node", timeoutMs: readyTimeoutMs });
+    await this.admin(["wait", "--for=condition=Ready", `node/${this.#place.name}`, "--timeout=60s"]);
+    const dns = await readFile(resolve("@fairlead/test/testbed/node/coredns.yaml"), "utf8");
+    await this.admin(["apply", "-f", "-"], dns.replaceAll("DNS_IP", this.#place.addresses.DNS_IP));
+    await this.admin(["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=60s"]);
+  }
+}
+
+/** The pid of the first process in the namespaces that `unshare` makes, once they are there. */
+async function firstProcessOf(unshare: Daemon): Promise<number | undefined> {
+  unshare.checkAlive();
+  const children = await readFile(`/proc/${unshare.pid}/task/${unshare.pid}/children`, "utf8").catch(() => "");
+  const [child = ""] = children.trim().split(" ");
+  if (child === "") return undefined;
+  const [own, theirs] = await Promise.all(["self", child].map((each) => readlink(`/proc/${each}/ns/net`)));
+  return own === theirs ? undefined : Number(child);
+}
