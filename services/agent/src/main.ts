@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { Agent, type Peer } from "./agent.ts";
 import { Enrolment } from "./enrolment/enrolment.ts";
 import { FolderStore } from "./enrolment/folder-store.ts";
-import { type OwnCluster, ownCluster } from "./enrolment/own-cluster.ts";
+import type { OwnCluster } from "./enrolment/own-cluster.ts";
 import { Renewal } from "./enrolment/renewal.ts";
 import type { StateStore } from "./enrolment/state-store.ts";
 import { startIdentityProxy } from "./identity-proxy-process.ts";
@@ -93,7 +93,10 @@ async function stateOf({ stateFolder, stateSecret }: Options, log: Logger): Prom
   if (stateFolder !== undefined && stateSecret === undefined) {
     return { store: new FolderStore(stateFolder), uid: "", nodeCount: async () => 0 };
   }
-  if (stateSecret !== undefined && stateFolder === undefined) return ownCluster(stateSecret, log);
+  if (stateSecret !== undefined && stateFolder === undefined) {
+    const { ownCluster } = await import("./enrolment/own-cluster.ts"); // a client for Kubernetes: large, of no use elsewhere
+    return ownCluster(stateSecret, log);
+  }
   throw new Error(
     "give --state-folder FOLDER, or in a cluster --state-secret NAMESPACE/NAME: what the agent keeps its key in",
   );
