@@ -100,5 +100,4 @@ export class Archives {
 }
 
 /** A field of a Debian package's control file, such as Version. */
-const field = (archive: string, name: string): string =>
-  run("dpkg-deb", ["--field", archive, name]).toString().trim();
+const field = (archive: string, name: string): string => run("dpkg-deb", ["--field", archive, name]).toString().trim();
