@@ -30,6 +30,7 @@ function pod(name: string, container: object, spec: object = {}) {
 describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
   let node: RealNode;
   let images: ServiceImages;
+  const image = (service: string): string => `${images.repository}/${service}:${images.tag}`;
   const admin = (...args: string[]): Promise<string> => node.admin(["--namespace", namespace, ...args]);
 
   beforeAll(async () => {
@@ -42,12 +43,12 @@ describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
   afterAll(() => node?.stop());
 
   it("are of no use to a pod that asks for more", async () => {
-    const more = pod("more", { image: images.relay, securityContext: { ...restricted, runAsNonRoot: false } });
+    const more = pod("more", { image: image("relay"), securityContext: { ...restricted, runAsNonRoot: false } });
     await expect(node.apply(more)).rejects.toThrow('violates PodSecurity "restricted:latest": runAsNonRoot != true');
   });
 
   it.each(services)("start: %s --help", async (service) => {
-    await node.apply(pod(`${service}-help`, { image: images[service], args: ["--help"] }));
+    await node.apply(pod(`${service}-help`, { image: image(service), args: ["--help"] }));
     await admin("wait", `pod/${service}-help`, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s");
     expect(await admin("logs", `${service}-help`)).toMatch(new RegExp(`^Usage: fairlead-${service} `));
   });
@@ -55,7 +56,7 @@ describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
   it("take the relay to ready with its embedded store on an emptyDir", async () => {
     await applyRelayFiles(node);
     const container = {
-      image: images.relay,
+      image: image("relay"),
       args: ["--config", "/etc/fairlead/relay.yaml", "--private", "0.0.0.0:9090"],
       readinessProbe: { httpGet: { path: "/readyz", port: 9090 }, periodSeconds: 1 },
       volumeMounts: [

@@ -81,7 +81,7 @@ describe("an agent does not start", () => {
     [
       "that has not joined without a token",
       () => [...relay, ...state(), ...beside],
-      /has not joined yet: give --join-token-file FILE, from `fairlead clusters create`/,
+      /has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints/,
     ],
     ["without a place for its key", () => [...relay, ...beside], /give --state-folder FOLDER, or in a cluster/],
     ["with two places for it", () => [...relay, ...token(), "--state-secret", "a/b", ...beside], /give --state-folder/],
