@@ -44,9 +44,7 @@ export async function startIssuer(
   people: readonly DemoPerson[],
   host = "127.0.0.1",
 ): Promise<RunningIssuer> {
-  const server = createServer(
-    await authority.issue({ commonName: "fairlead trial issuer", hosts: [host], days: 30 }),
-  );
+  const server = createServer(await authority.issue({ commonName: "fairlead trial issuer", hosts: [host], days: 30 }));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, host, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the issuer has no port");

@@ -10,7 +10,10 @@ import { importServiceImages } from "./service-images.ts";
 import { alice } from "./tunnel.ts";
 
 /** Where the charts are. */
-const CHARTS = join(createRequire(import.meta.url).resolve("@fairlead/test/testbed/node/node.sh"), "../../../../deploy/charts");
+const CHARTS = join(
+  createRequire(import.meta.url).resolve("@fairlead/test/testbed/node/node.sh"),
+  "../../../../deploy/charts",
+);
 /** The cluster's name at the relay, and its namespace for what connects it. */
 export const [CLUSTER, NAMESPACE] = ["quay", "fairlead"];
 
@@ -61,6 +64,12 @@ export class ChartScene {
       [verb, "fairlead", chart, "--namespace", NAMESPACE, "--values", this.valuesFile, ...wait, ...more],
       this.node.kubeconfig,
     );
+  }
+
+  /** Puts a join token where the chart looks for it. */
+  async join(token: string): Promise<void> {
+    const secret = ["create", "secret", "generic", "fairlead-join-token", "--namespace", NAMESPACE];
+    await this.node.admin([...secret, `--from-literal=token=${token.trim()}`]);
   }
 
   /** What the administrator of the relay runs. @returns what it prints */

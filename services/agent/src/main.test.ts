@@ -74,7 +74,7 @@ describe("an agent does not start", () => {
       () => [...relay, ...token(), "--identity-proxy", "https://127.0.0.1:1"],
       /needs --tls-cert and --tls-key/,
     ],
-    ["with a token file that is missing", () => [...relay, ...token("missing"), ...beside], /ENOENT/],
+    ["with a token file that is missing", () => [...relay, ...token("missing"), ...beside], /has not joined yet/],
     ["with an empty token file", () => [...relay, ...token("empty"), ...beside], /is not a join token/],
     ["with a token of two words", () => [...relay, ...token("two-words"), ...beside], /is not a join token/],
     ["with a token of two lines", () => [...relay, ...token("two-lines"), ...beside], /is not a join token/],

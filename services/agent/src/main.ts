@@ -106,7 +106,9 @@ async function stateOf({ stateFolder, stateSecret }: Options, log: Logger): Prom
 async function checkCanJoin(store: StateStore, joinToken: () => string | undefined): Promise<void> {
   const { state } = await store.load();
   if (state.certificate !== undefined || joinToken() !== undefined) return;
-  throw new Error("the agent has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints");
+  throw new Error(
+    "the agent has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints",
+  );
 }
 
 /** An agent that has joined needs none: the file may be gone. @throws Error that never has a part of the token in it */
