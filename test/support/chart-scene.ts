@@ -2,7 +2,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Tunnel } from "@fairlead/demo";
-import { parse, stringify } from "yaml";
+import { parse, parseAllDocuments, stringify } from "yaml";
+import type { KubernetesObject } from "./api-client.ts";
 import { Helm } from "./helm.ts";
 import type { Kubectl } from "./kubectl.ts";
 import { RealNode } from "./real-node.ts";
@@ -64,6 +65,13 @@ export class ChartScene {
       [verb, "fairlead", chart, "--namespace", NAMESPACE, "--values", this.valuesFile, ...wait, ...more],
       this.node.kubeconfig,
     );
+  }
+
+  /** What the chart makes of the values. @throws Error with what helm says if it refuses them */
+  async render(...more: string[]): Promise<KubernetesObject[]> {
+    const args = ["template", "fairlead", join(CHARTS, "fairlead-agent"), "--namespace", NAMESPACE];
+    const text = await this.helm.run([...args, "--values", this.valuesFile, ...more]);
+    return parseAllDocuments(text).map((document) => document.toJSON());
   }
 
   /** Puts a join token where the chart looks for it. */

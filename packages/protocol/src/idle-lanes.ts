@@ -33,11 +33,11 @@ export class IdleLanes {
 
   /** Takes a lane in that has no exchange, or none any more. */
   keep(lane: Lane): void {
-    if (this.#retired.has(lane)) return this.#end(lane);
-    this.#idle.push({ lane, sinceMs: Date.now() });
     // No frame is legal between exchanges: the lane's order refuses it.
     lane.start({ frame: () => {}, drained: () => {}, idle: () => {}, closed: () => {} });
     lane.resume();
+    if (this.#retired.has(lane)) return this.#end(lane);
+    this.#idle.push({ lane, sinceMs: Date.now() });
   }
 
   /** A lane is gone, or is to be taken by nobody. */
