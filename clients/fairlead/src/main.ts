@@ -4,6 +4,8 @@ import { errorCodeName, FairleadError, Hop, hopName } from "@fairlead/protocol";
 import { Command } from "commander";
 import { accessCommand } from "./commands/access.ts";
 import { clustersCommand } from "./commands/clusters.ts";
+import { connectCommand } from "./commands/connect.ts";
+import { disconnectCommand } from "./commands/disconnect.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
@@ -28,6 +30,8 @@ for (const command of [
   clustersCommand(),
   kubeconfigCommand(),
   rulesCommand(),
+  connectCommand(),
+  disconnectCommand(),
   accessCommand(),
   rbacCommand(),
 ]) {
