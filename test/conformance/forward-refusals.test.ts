@@ -100,6 +100,13 @@ describeOnRealNode()("a Service of the cluster", () => {
   });
 
   it("is reached by RBAC's word alone, which counts for one Service and port", async () => {
+    const bindTo = ["create", "rolebinding", "bob-may", "-n", "shop", `--user=${bob.email}`];
+    await scene.node.admin([...bindTo, "--clusterrole=view"]);
+    expect(await refusal(["svc/web.shop", ":9000"], bob)).toMatch(/bob@example\.com may not "create services\/proxy"/);
+    await scene.node.admin(["delete", "rolebinding", "bob-may", "-n", "shop"]);
+    await scene.node.admin([...bindTo, "--clusterrole=edit"]);
+    await scene.forwarding(["svc/web.shop", ":9000"], bob);
+    await scene.node.admin(["delete", "rolebinding", "bob-may", "-n", "shop"]);
     expect(await refusal(["svc/web.shop", ":9000"], bob)).toMatch(
       /identity proxy: bob@example\.com may not "create services\/proxy" named "web:9000" in the namespace shop/,
     );
