@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Hop, Lane } from "@fairlead/protocol";
 import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 
-/** How long a connection whose both ends were said may take nothing of what it is still owed, in milliseconds. */
+/** See {@link RawConnection.finish}. */
 const LINGER_MS = 60_000;
 
 /**
@@ -14,7 +14,8 @@ export class RawConnection {
   readonly #lane: Lane;
   readonly #framer: BodyFramer;
   readonly #offsets: OffsetCheck;
-  #started = false;
+  /** `finished`: the lane may be another's by now. */
+  #state: "waiting" | "carrying" | "finished" = "waiting";
 
   /**
    * @param socket with `allowHalfOpen`, and not read yet
@@ -32,12 +33,14 @@ export class RawConnection {
 
   /** Reads the connection from now on. */
   start(): void {
-    this.#started = true;
+    this.#state = "carrying";
     this.#socket.on("data", (chunk: Buffer) => {
       if (!this.#framer.data(chunk)) this.#socket.pause();
     });
     this.#socket.on("end", () => this.#framer.end());
-    this.#socket.on("drain", () => this.#lane.resume());
+    this.#socket.on("drain", () => {
+      if (this.#state === "carrying") this.#lane.resume();
+    });
     this.#socket.resume();
   }
 
@@ -50,13 +53,18 @@ export class RawConnection {
 
   /** The lane takes frames again. */
   laneDrained(): void {
-    if (this.#started) this.#socket.resume();
+    if (this.#state === "carrying") this.#socket.resume();
   }
 
-  /** Both directions have ended: what is unsent still goes out, to a peer that reads it. */
-  finish(): void {
+  /**
+   * Both directions have ended: what is unsent still goes out, to a peer that reads it.
+   *
+   * @param lingerMs how long a peer may take nothing of it, in milliseconds
+   */
+  finish(lingerMs = LINGER_MS): void {
+    this.#state = "finished";
     this.#lane.resume();
-    this.#socket.setTimeout(LINGER_MS, () => this.cut());
+    this.#socket.setTimeout(lingerMs, () => this.cut());
   }
 
   /** Ends the connection so that its peer sees a reset. One that is not made yet is given up: node would wait for it. */
