@@ -77,6 +77,13 @@ describeOnRealNode()("a Service of the cluster", () => {
     expect(await scene.reached()).toBe(before);
   });
 
+  it("is not a way out: what a Service leads to by hand can be reached from the cluster, and was not", async () => {
+    expect(scene.reachedOutside).toBe(0);
+    const address = await scene.node.admin(["get", "svc", "by-hand", "-n", "shop", "-o", "jsonpath={.spec.clusterIP}"]);
+    await scene.node.admin(["exec", "-n", "shop", "web", "--", "nc", "-w", "5", address, "80"]);
+    expect(scene.reachedOutside).toBe(1);
+  });
+
   it.each([
     ["an address", "169.254.169.254:80"],
     ["loopback", "127.0.0.1:80"],

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { createRequire } from "node:module";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import type { DemoPerson } from "@fairlead/demo";
 import type { KubernetesObject } from "./api-client.ts";
 import { RealNode } from "./real-node.ts";
@@ -43,13 +45,13 @@ function service(name: string, changes: object = {}): KubernetesObject {
   return { apiVersion: "v1", kind: "Service", metadata: { name, namespace: "shop" }, spec };
 }
 
-/** Leads by hand to where a test says. */
-function slice(serviceName: string, address: string): KubernetesObject {
+/** Leads a Service by hand out of the cluster, to a port of an address. */
+function slice(serviceName: string, address: string, port: number): KubernetesObject {
   const labels = { "kubernetes.io/service-name": serviceName };
   return {
     ...{ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice" },
     ...{ metadata: { name: serviceName, namespace: "shop", labels }, addressType: "IPv4" },
-    ...{ endpoints: [{ addresses: [address] }], ports: [{ name: "http", port: 80, protocol: "TCP" }] },
+    ...{ endpoints: [{ addresses: [address] }], ports: [{ name: "http", port, protocol: "TCP" }] },
   } as KubernetesObject;
 }
 
@@ -60,22 +62,33 @@ const LISTED = ["web:80", "web:9000", "nobody:80", "outside:80", "by-hand:80", "
 export class ForwardScene {
   readonly node: RealNode;
   readonly own: TunnelToTestbed;
+  /** Outside of the cluster; the endpoint of `by-hand`. */
+  readonly #outside: Server;
+  #reachedOutside = 0;
   readonly #programs: RunningProgram[] = [];
 
-  private constructor(node: RealNode, own: TunnelToTestbed) {
+  private constructor(node: RealNode, own: TunnelToTestbed, outside: Server) {
     this.node = node;
     this.own = own;
+    this.#outside = outside;
+    outside.on("connection", (socket) => {
+      this.#reachedOutside++;
+      socket.on("error", () => {}).end();
+    });
   }
 
   static async start(): Promise<ForwardScene> {
     const node = await RealNode.start();
+    const outside = createServer();
+    await once(outside.listen(0, node.hostAddress), "listening");
+    const { port } = outside.address() as AddressInfo;
     await node.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } });
     await node.apply(
       ...[pod, service("web"), service("unlisted"), service("nobody", { selector: { app: "nobody" } })],
       ...[service("headless", { clusterIP: "None" }), service("by-hand", { selector: {} })],
       ...[
         service("outside", { type: "ExternalName", externalName: "example.com" }),
-        slice("by-hand", node.hostAddress),
+        slice("by-hand", node.hostAddress, port),
       ],
     );
     await node.admin(["wait", "--for=condition=Ready", "pod/web", "-n", "shop", "--timeout=60s"]);
@@ -84,7 +97,7 @@ export class ForwardScene {
       { dir: node.dir, adminKubeconfig: node.kubeconfig },
       { others: [bob], args: (name) => (name === "identity proxy" ? services : []) },
     );
-    const scene = new ForwardScene(node, own);
+    const scene = new ForwardScene(node, own, outside);
     await scene.asAdministrator("rules", "create", "bob", "--user", bob.email, "--cluster", own.tunnel.cluster);
     return scene;
   }
@@ -117,7 +130,13 @@ export class ForwardScene {
     return Number(await this.node.admin(["exec", "-n", "shop", "web", "--", "sh", "-c", count]));
   }
 
+  /** How many connections there were to what is outside of the cluster. */
+  get reachedOutside(): number {
+    return this.#reachedOutside;
+  }
+
   async stop(): Promise<void> {
+    this.#outside.close();
     for (const program of this.#programs) await program.stop();
     await this.own.stop();
     await this.node.stop();

@@ -1,6 +1,9 @@
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { ProofKey, ProofVerifier } from "@fairlead/authentication";
+import { headerValues } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { LanePool } from "../proxy/lane-pool.ts";
@@ -86,6 +89,38 @@ describe("a connection to the listener", () => {
       `Authorization: Bearer ${TOKEN}`,
     ]);
     expect(head.client).toMatch(/^fairlead\//);
+  });
+
+  it("comes with a proof of the key that the token is bound to, for this very request", async () => {
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const key = await ProofKey.fromPem(privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+    requests = new ServiceRequests("prod", () => token(), key);
+    const bound = newListener();
+    port = await bound.start(0);
+    const socket = await dial();
+    const { head } = await laneWithRequest();
+    const proofs = headerValues(head.headers, "dpop");
+    const asked = { cluster: "prod", method: "POST", target: TARGET, token: TOKEN };
+    await expect(new ProofVerifier().verify(proofs, asked, key.thumbprint)).resolves.toBeUndefined();
+    const other = { ...asked, target: TARGET.replace("web", "db") };
+    await expect(new ProofVerifier().verify(proofs, other, key.thumbprint)).rejects.toThrow();
+    socket.destroy();
+    bound.stop();
+  });
+
+  it("is carried on by a newer token, and so goes on beyond the one that it was begun with", async () => {
+    const inSeconds = (seconds: number): string => {
+      const exp = Math.floor(Date.now() / 1000) + seconds;
+      return `x.${Buffer.from(JSON.stringify({ exp })).toString("base64url")}.y`;
+    };
+    const [first, newer] = [inSeconds(1), inSeconds(600)];
+    token = () => first;
+    await dial();
+    const { lane, head } = await laneWithRequest();
+    lane.begin(101, "tcp.fairlead.dev");
+    token = () => newer;
+    const carrying = await (await relay.lanes.take()).requests.take();
+    expect(carrying).toMatchObject({ case: "credential", value: { exchangeId: head.exchangeId, token: newer } });
   });
 
   it("is read only once the Service is there, and then carried both ways to each end", async () => {
