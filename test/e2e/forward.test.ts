@@ -9,6 +9,7 @@ import { ForwardScene } from "../support/forward-scene.ts";
 import { freePorts } from "../support/free-port.ts";
 import { runProgram } from "../support/program.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
+import type { RunningProgram } from "../support/running-program.ts";
 import { alice } from "../support/tunnel.ts";
 
 const MEGABYTE = 1_000_000;
@@ -25,6 +26,13 @@ async function echoed(port: number, bytes: Buffer): Promise<Buffer> {
   const socket = await dial(port);
   socket.end(bytes);
   return buffer(socket);
+}
+
+/** The same failure, with what a forward has said of it. */
+function saidBy(program: RunningProgram): (cause: unknown) => never {
+  return (cause) => {
+    throw new Error(`fairlead forward: ${program.stderr}`, { cause });
+  };
 }
 
 /** The code of the error that a connection ends with; undefined if it ends in good order. */
@@ -96,7 +104,7 @@ describeOnRealNode()("fairlead forward to a Service", () => {
     for (let number = 0; number < 100; number++) {
       const socket = await dial(port); // one after the other: busybox takes few that come at once, and resets others
       socket.write(`${number}:`);
-      await once(socket, "readable");
+      await once(socket, "readable").catch(saidBy(program));
       sockets.push(socket);
     }
     const all = sockets.map((_, number) => Buffer.from(`${number}:${`${number} `.repeat(10_000)}`));
@@ -105,7 +113,7 @@ describeOnRealNode()("fairlead forward to a Service", () => {
         socket.end(`${number} `.repeat(10_000));
         return buffer(socket);
       }),
-    );
+    ).catch(saidBy(program));
     expect(answers.map(sha256)).toEqual(all.map(sha256));
     expect(program.stderr).toBe("");
   });
