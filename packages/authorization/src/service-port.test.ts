@@ -81,6 +81,8 @@ describe("a Service's port", () => {
     ["two slashes", TARGET.replace("/shop", "//shop")],
     ["dots", TARGET.replace("/shop", "/../shop")],
     ["another group", TARGET.replace("tunnel.", "")],
+    ["a group cut by a query", TARGET.replace("tunnel.", "tunnel?")],
+    ["a group cut by a slash", TARGET.replace("tunnel.", "tunnel/")],
   ])("is not read from a target with %s", (_what, target) => {
     expect(servicePortOf(target)).toBeUndefined();
   });

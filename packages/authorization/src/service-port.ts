@@ -14,7 +14,9 @@ const OWN_PREFIX = "/apis/tunnel.fairlead.dev";
 /** Names of Services and namespaces have no dot (RFC 1123 labels), and so nothing that a path or a list could mistake. */
 const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 const PORT = "[1-9]\\d{0,4}";
-const TARGET = new RegExp(`^${OWN_PREFIX}/v1alpha1/namespaces/(${LABEL})/services/(${LABEL}):(${PORT})/portforward$`);
+const TARGET = new RegExp(
+  `^${OWN_PREFIX.replaceAll(".", "\\.")}/v1alpha1/namespaces/(${LABEL})/services/(${LABEL}):(${PORT})/portforward$`,
+);
 const TEXT = new RegExp(`^(${LABEL})/(${LABEL}):(${PORT})$`);
 
 /**
