@@ -9,9 +9,20 @@ export function unlisted(port: ServicePort): FairleadError {
   return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
 }
 
-/** The person's RBAC lacks a right. @param right such as `get services` @param name the object's in RBAC's terms */
-export function withoutRight({ user }: Impersonated, right: string, namespace: string, name: string): FairleadError {
-  const sentence = `${user} may not "${right}" named "${name}" in the namespace ${namespace}, which a connection to the Service takes; ask for that right in the cluster's RBAC`;
+/**
+ * The person's RBAC lacks a right, or the cap of a capped tunnel does.
+ *
+ * @param right such as `get services`
+ * @param name the object's, in RBAC's terms
+ * @param says what the apiserver says of it, if anything
+ */
+export function withoutRight(
+  { user }: Impersonated,
+  right: string,
+  { namespace, name }: { namespace: string; name: string },
+  says?: string,
+): FairleadError {
+  const sentence = `${user} may not "${right}" named "${name}" in the namespace ${namespace}, which a connection to the Service takes; ask for that right in the cluster's RBAC${says ? `; the apiserver says: ${says}` : ""}`;
   return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, sentence);
 }
 

@@ -262,6 +262,12 @@ describe("nothing is reached", () => {
 
   it.each<[what: string, answer: [number, object], code: ErrorCode, says: RegExp]>([
     ["the caller may not get the Service", [403, {}], ErrorCode.ACCESS_DENIED, /^jane may not "get services"/],
+    [
+      "the cap does not let it be got",
+      [403, { message: "cannot impersonate-on:user-info:get" }],
+      ErrorCode.ACCESS_DENIED,
+      /^jane may not "get services" named "web" .*; the apiserver says: cannot impersonate-on:user-info:get$/,
+    ],
     ["there is no such Service", [404, {}], ErrorCode.UNREACHABLE, /^there is no Service shop\/web:80/],
     ["the apiserver fails", [500, {}], ErrorCode.UNREACHABLE, /^the apiserver answers 500/],
     ["our own credential is refused", [401, {}], ErrorCode.OWN_CREDENTIAL_REFUSED, /own credential/],

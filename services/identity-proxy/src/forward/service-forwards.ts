@@ -73,7 +73,7 @@ export class ServiceForwards {
     const name = `${port.name}:${port.port}`; // as the apiserver asks for services/NAME:PORT/proxy
     const reviewed = { verb: "create", resource: "services", subresource: "proxy", namespace: port.namespace, name };
     if (!(await mayDo(this.#apiserver, who, reviewed)))
-      throw withoutRight(who, "create services/proxy", port.namespace, name);
+      throw withoutRight(who, "create services/proxy", { ...port, name });
     const address = serviceAddress(await this.#read(head, who, port), port);
     return { port, connect: () => this.#connect(address, port.port) };
   }
@@ -88,7 +88,9 @@ export class ServiceForwards {
     if (status === 200) return body;
     const service = servicePortText({ namespace, name, port });
     if (status === 404) throw new FairleadError(ErrorCode.UNREACHABLE, Hop.SERVICE, `there is no Service ${service}`);
-    if (status === 403) throw withoutRight(who, "get services", namespace, name);
+    if (status === 403) {
+      throw withoutRight(who, "get services", { namespace, name }, messageOf(body));
+    }
     const sentence = `the apiserver answers ${status} when it is asked for the Service ${service}`;
     throw new FairleadError(ErrorCode.UNREACHABLE, Hop.APISERVER, sentence);
   }
@@ -105,6 +107,12 @@ export class ServiceForwards {
     this.#open.add(socket);
     return socket;
   }
+}
+
+/** The sentence of a Status. */
+function messageOf(status: unknown): string | undefined {
+  const { message } = Object(status);
+  return typeof message === "string" ? message : undefined;
 }
 
 function dialTcp(host: string, port: number): Socket {
