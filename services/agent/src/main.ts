@@ -1,12 +1,12 @@
 #!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { hostAndPortOf } from "@fairlead/protocol";
 import { addProcessOptions, type Logger, runService, type ServiceCommandOptions } from "@fairlead/service";
 import { Command } from "commander";
 import { Agent, type Peer } from "./agent.ts";
 import { Enrolment } from "./enrolment/enrolment.ts";
 import { FolderStore } from "./enrolment/folder-store.ts";
-import { type OwnCluster, ownCluster } from "./enrolment/own-cluster.ts";
+import type { OwnCluster } from "./enrolment/own-cluster.ts";
 import { Renewal } from "./enrolment/renewal.ts";
 import type { StateStore } from "./enrolment/state-store.ts";
 import { startIdentityProxy } from "./identity-proxy-process.ts";
@@ -93,7 +93,10 @@ async function stateOf({ stateFolder, stateSecret }: Options, log: Logger): Prom
   if (stateFolder !== undefined && stateSecret === undefined) {
     return { store: new FolderStore(stateFolder), uid: "", nodeCount: async () => 0 };
   }
-  if (stateSecret !== undefined && stateFolder === undefined) return ownCluster(stateSecret, log);
+  if (stateSecret !== undefined && stateFolder === undefined) {
+    const { ownCluster } = await import("./enrolment/own-cluster.ts"); // a client for Kubernetes: large, of no use elsewhere
+    return ownCluster(stateSecret, log);
+  }
   throw new Error(
     "give --state-folder FOLDER, or in a cluster --state-secret NAMESPACE/NAME: what the agent keeps its key in",
   );
@@ -103,12 +106,14 @@ async function stateOf({ stateFolder, stateSecret }: Options, log: Logger): Prom
 async function checkCanJoin(store: StateStore, joinToken: () => string | undefined): Promise<void> {
   const { state } = await store.load();
   if (state.certificate !== undefined || joinToken() !== undefined) return;
-  throw new Error("the agent has not joined yet: give --join-token-file FILE, from `fairlead clusters create`");
+  throw new Error(
+    "the agent has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints",
+  );
 }
 
-/** @throws Error that never has a part of the token in it */
+/** An agent that has joined needs none: the file may be gone. @throws Error that never has a part of the token in it */
 function readToken(file: string | undefined): string | undefined {
-  if (file === undefined) return undefined;
+  if (file === undefined || !existsSync(file)) return undefined;
   const token = readFileSync(file, "utf8").trim();
   if (!/^flj_[\w-]+$/.test(token)) throw new Error(`what is in ${file} is not a join token`);
   return token;

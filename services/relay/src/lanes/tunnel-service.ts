@@ -124,6 +124,7 @@ export class TunnelServiceHandler {
     { agentVersion, clusterUid }: Register,
     control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>,
   ): Attachment {
+    this.#attachments.checkTakesAgents();
     const { joinId } = this.#agents.attach(agent, clusterUid);
     const { cluster } = agent;
     const attachment = new Attachment(cluster, joinId, agentVersion, control);
@@ -140,7 +141,7 @@ export class TunnelServiceHandler {
   #onFrame(attachment: Attachment | undefined, { frame }: AgentFrame): void {
     if (frame.case === "heartbeat") attachment?.heartbeat();
     else if (frame.case === "drain" && attachment) {
-      attachment.agentDrains();
+      attachment.retire();
       this.#states.ended(attachment.cluster, "the agent is stopping");
     } else if (frame.case === "condition" && attachment) {
       const { problem, report } = frame.value;
