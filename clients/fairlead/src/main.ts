@@ -6,6 +6,7 @@ import { accessCommand } from "./commands/access.ts";
 import { clustersCommand } from "./commands/clusters.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { disconnectCommand } from "./commands/disconnect.ts";
+import { forwardCommand } from "./commands/forward.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
@@ -20,13 +21,15 @@ const program = addRelayOptions(new Command("fairlead"))
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead clusters                    # what you may reach\n" +
-      "  fairlead proxy prod-eu1              # point kubectl at a cluster\n\n" +
+      "  fairlead proxy prod-eu1              # point kubectl at a cluster\n" +
+      "  fairlead forward prod-eu1 svc/web 8080:80   # reach a Service of it\n\n" +
       "Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
   )
   .showHelpAfterError("(add --help for what there is)");
 
 for (const command of [
   proxyCommand(),
+  forwardCommand(),
   clustersCommand(),
   kubeconfigCommand(),
   rulesCommand(),
