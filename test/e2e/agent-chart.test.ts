@@ -2,8 +2,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { parseAllDocuments } from "yaml";
 import { ChartScene, CLUSTER, NAMESPACE } from "../support/chart-scene.ts";
+import { eventually } from "../support/eventually.ts";
 import { Load } from "../support/load.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
+
+const container = { name: "web", image: "local/busybox:1", imagePullPolicy: "Never", command: ["sleep", "3600"] };
+const web = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "web", namespace: "default" },
+  spec: { terminationGracePeriodSeconds: 0, containers: [container] },
+};
 
 describeOnRealNode()("the agent's chart", () => {
   let scene: ChartScene;
@@ -56,7 +65,6 @@ describeOnRealNode()("the agent's chart", () => {
       await delay(1_000);
     }
     expect(Object.keys(await load.stop())).toEqual(["200"]);
-    console.log("MiB", Object.fromEntries(most));
     expect(most.size).toBeGreaterThanOrEqual(4);
     for (const mib of most.values()) expect(mib).toBeLessThan(192);
   }, 120_000);
@@ -123,6 +131,32 @@ describeOnRealNode()("the agent's chart", () => {
     await expect(scene.render(...set)).rejects.toThrow(says);
   });
 
+  it("loses no request when agent and identity proxy are upgraded under load, and an exec stays open throughout", async () => {
+    await scene.node.apply(web);
+    await scene.node.admin(["wait", "--for=condition=Ready", "pod/web", "--timeout=60s"]);
+    const kubectl = scene.node.kubectl.against(scene.tunnel.kubeconfig);
+    const exec = kubectl.start(["exec", "--stdin", "web", "--", "cat"]);
+    exec.write("begun\n");
+    await exec.waitForOutput(/begun/);
+    const load = new Load(scene.tunnel.kubeconfig, "/api/v1/namespaces?limit=1", 4);
+    const before = await podNames();
+    await scene.release(
+      "upgrade",
+      ...["agent", "identityProxy"].map((one) => `--set=${one}.resources.requests.cpu=21m`),
+    );
+    await eventually(() => load.count > 2_000, { what: "2,000 requests", timeoutMs: 60_000 });
+    const answers = await load.stop();
+    expect(Object.keys(answers)).toEqual(["200"]);
+    exec.write("still here\n");
+    await exec.waitForOutput(/still here/);
+    exec.endInput();
+    expect(await exec.exited).toMatchObject({ code: 0 });
+    await eventually(async () => (await podNames()).every((name) => !before.includes(name)), {
+      what: "the end of the old pods",
+      timeoutMs: 60_000,
+    });
+  }, 240_000);
+
   it("is upgraded and rolled back with the same link and the same state, and leaves nothing when it is uninstalled", async () => {
     const before = await Promise.all(["link", "state"].map((each) => read(`secret/fairlead-agent-${each}`)));
     await scene.release("upgrade", "--set=agent.replicas=1");
@@ -138,4 +172,8 @@ describeOnRealNode()("the agent's chart", () => {
       /fairlead/,
     );
   });
+
+  async function podNames(): Promise<string[]> {
+    return (await scene.node.admin(["get", "pods", "--namespace", NAMESPACE, "--output=name"])).trim().split("\n");
+  }
 });

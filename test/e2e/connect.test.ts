@@ -28,7 +28,7 @@ describeOnRealNode()("fairlead connect", () => {
       });
       const kubectl = await scene.proxy();
       const pods = await kubectl.run(["get", "pods", "--namespace", NAMESPACE]);
-      expect(pods.stdout).toMatch(/^fairlead-agent-\S+ +1\/1 +Running/m);
+      expect(pods.stdout).toMatch(/^fairlead-agent-\S+ +\d\/1 +Running/m);
       await scene.tunnel.processes["client proxy"].end();
     });
 

@@ -48,7 +48,7 @@ export class ChartScene {
     const impersonatorKubeconfig = ""; // there is no identity proxy on this machine
     const tunnel = await Tunnel.create({ folder, cluster: CLUSTER, person: alice, impersonatorKubeconfig, host });
     await tunnel.startRelay();
-    const images = await importServiceImages(node);
+    const images = await importServiceImages(node, ["agent", "identity-proxy"]);
     const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
     await node.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } });
     await node.admin(["create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", `--user=${alice.email}`]);

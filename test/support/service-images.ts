@@ -1,8 +1,19 @@
-import { mkdtemp } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { runProgram } from "./program.ts";
 import type { RealNode } from "./real-node.ts";
+
+const main = createRequire(import.meta.url).resolve("@fairlead/images/main");
+const root = join(dirname(main), "../../..");
+/** Built images, by what they were built of. */
+const built = join(process.env.FAIRLEAD_CACHE ?? join(root, ".cache"), "images/built");
+/** What was built earlier than this is removed, in milliseconds: 400 MiB each. */
+const keptMs = 60 * 60_000;
+/** What goes into the images. */
+const parts = ["{packages,services}/*/dist/**/*.js", "deploy/images/{dist/**/*.js,pins.json}", "package-lock.json"];
 
 const services = ["relay", "agent", "identity-proxy"] as const;
 const [repository, tag] = ["local/fairlead", "test"];
@@ -15,19 +26,40 @@ export interface ServiceImages {
 }
 
 /**
- * Builds the images of the services as they were compiled, 15 s, and gives them to the node; pods need
- * `imagePullPolicy: Never`.
+ * Gives the images of the services, as they were compiled, to the node; pods need `imagePullPolicy: Never`. They are
+ * built once, 15 s, for as long as nothing of them changes.
  *
+ * @param which those that are needed
  * @throws Error if they cannot be built; what builds them says why on stderr
  */
-export async function importServiceImages(node: RealNode): Promise<ServiceImages> {
-  const out = await mkdtemp(join(node.dir, "images-"));
-  const main = createRequire(import.meta.url).resolve("@fairlead/images/main");
-  const names = ["--repository", `docker.io/${repository}`, "--tag", tag];
-  await runProgram({
-    file: process.execPath,
-    args: [main, "--architecture", architecture, "--out", out, ...names],
-  });
-  for (const service of services) await node.importImage(join(out, `${service}-${architecture}.tar`));
+export async function importServiceImages(
+  node: RealNode,
+  which: readonly (typeof services)[number][] = services,
+): Promise<ServiceImages> {
+  const folder = await buildServiceImages();
+  for (const service of which) await node.importImage(join(folder, `${service}-${architecture}.tar`));
   return { repository, tag };
+}
+
+async function buildServiceImages(): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of globSync(parts, { cwd: root }).sort()) hash.update(file).update(readFileSync(join(root, file)));
+  const folder = join(built, hash.digest("hex").slice(0, 16));
+  if (existsSync(folder)) return folder;
+  await mkdir(built, { recursive: true });
+  await removeOld();
+  const out = await mkdtemp(join(built, "new-"));
+  const names = ["--repository", `docker.io/${repository}`, "--tag", tag];
+  await runProgram({ file: process.execPath, args: [main, "--architecture", architecture, "--out", out, ...names] });
+  // Another test file may have been faster.
+  await rename(out, folder).catch(() => rm(out, { recursive: true }));
+  return folder;
+}
+
+async function removeOld(): Promise<void> {
+  for (const name of await readdir(built)) {
+    const folder = join(built, name);
+    const { mtimeMs } = await stat(folder);
+    if (mtimeMs < Date.now() - keptMs) await rm(folder, { recursive: true, force: true });
+  }
 }
