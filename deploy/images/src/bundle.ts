@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
-/** What Nest and ws look for and do without. */
+/** What Nest, ws and pg look for and do without. */
 const ABSENT = [
   "@nestjs/websockets",
   "@nestjs/microservices",
@@ -13,6 +13,7 @@ const ABSENT = [
   "@fastify/view",
   "@fastify/multipart",
   "bufferutil",
+  "pg-native",
   "utf-8-validate",
 ];
 

@@ -33,7 +33,7 @@ describe("the relay's configuration", () => {
     expect(await read(stringify(GOOD))).toEqual({
       listen: { host: "0.0.0.0", port: 8443 },
       tls: { certFile: join(folder, "tls.crt"), keyFile: "/etc/relay/tls.key" },
-      database: join(folder, "data/relay.sqlite"),
+      database: { kind: "sqlite", file: join(folder, "data/relay.sqlite") },
       authentication: join(folder, "authentication.yaml"),
       administrators: { users: ["root@example.com"], groups: ["admins"] },
       agents: {
@@ -54,6 +54,12 @@ describe("the relay's configuration", () => {
       authority: { certFile: join(folder, "a.crt"), keyFile: "/etc/a.key" },
       certificateLifetimeMs: 600_000,
     });
+  });
+
+  it("may keep what it keeps in PostgreSQL, whose URL is in a file of its own", async () => {
+    const agents = { certFile: "a.crt", keyFile: "a.key" };
+    const { database } = await read(stringify({ ...GOOD, database: { urlFile: "url" }, agents }));
+    expect(database).toEqual({ kind: "postgresql", urlFile: join(folder, "url") });
   });
 
   it("may tell somebody of changes", async () => {
@@ -100,7 +106,13 @@ describe("the relay's configuration", () => {
     ["an empty key", { tls: { certFile: "c", keyFile: "" } }, "tls\\.keyFile: a text"],
     ["an unknown key of tls", { tls: { ...GOOD.tls, insecure: true } }, "tls\\.insecure: not a key"],
     ["no database", { database: undefined }, "database: a text"],
-    ["a database that is a list", { database: [] }, "database: a text"],
+    ["a database that is a list", { database: [] }, "database: a mapping"],
+    ["a database without its URL's file", { database: {} }, "database.urlFile: a text"],
+    [
+      "PostgreSQL without the agents' authority",
+      { database: { urlFile: "url" } },
+      "agents: certFile and keyFile are due",
+    ],
     ["no authentication", { authentication: undefined }, "authentication: a text"],
     ["administrators that are a list", { administrators: ["root"] }, "administrators: a mapping"],
     ["administrators by a misspelt key", { administrators: { user: ["root"] } }, "administrators\\.user: not a key"],

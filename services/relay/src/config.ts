@@ -4,13 +4,13 @@ import { splitAddress } from "@fairlead/service";
 import { parse } from "yaml";
 import type { AuthorityFiles } from "./enrolment/agent-authority.ts";
 import { DEFAULT_LIMITS, type Limits, limitsOf } from "./limits/limits.ts";
+import type { DatabaseConfig } from "./store/store.ts";
 
 /** The relay's configuration, checked. Paths are absolute. */
 export interface RelayConfig {
   listen: { host: string; port: number };
   tls: { certFile: string; keyFile: string };
-  /** The SQLite file. */
-  database: string;
+  database: DatabaseConfig;
   /** The AuthenticationConfiguration file: whose tokens count. */
   authentication: string;
   administrators: { users: string[]; groups: string[] };
@@ -59,7 +59,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
   const [host, port] = address(text(root.listen, "listen"), "listen");
   const tls = mapping(root.tls, "tls", ["certFile", "keyFile"]);
   const administrators = mapping(root.administrators ?? {}, "administrators", ["users", "groups"]);
-  const database = path(root.database, "database");
+  const database = databaseConfig(root.database, path);
   return {
     listen: { host, port },
     tls: { certFile: path(tls.certFile, "tls.certFile"), keyFile: path(tls.keyFile, "tls.keyFile") },
@@ -75,10 +75,23 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
   };
 }
 
+type PathOf = (value: unknown, at: string) => string;
+
+/** The URL of a PostgreSQL database has a password in it: it is in a file of its own. */
+function databaseConfig(value: unknown, path: PathOf): DatabaseConfig {
+  if (typeof value !== "object" || value === null) return { kind: "sqlite", file: path(value, "database") };
+  const { urlFile } = mapping(value, "database", ["urlFile"]);
+  return { kind: "postgresql", urlFile: path(urlFile, "database.urlFile") };
+}
+
 /** Without an authority of its own, it is kept beside the database, and made at the first start. */
-function agentsConfig(value: unknown, database: string, path: (value: unknown, at: string) => string): AgentsConfig {
+function agentsConfig(value: unknown, database: DatabaseConfig, path: PathOf): AgentsConfig {
   const agents = mapping(value, "agents", ["certFile", "keyFile", "certificateSeconds"]);
-  const { certFile = `${database}-agents.crt`, keyFile = `${database}-agents.key` } = agents;
+  if (database.kind === "postgresql" && agents.certFile === undefined) {
+    throw new Error("agents: certFile and keyFile are due with PostgreSQL: whatever relay comes next needs the same");
+  }
+  const beside = database.kind === "sqlite" ? database.file : "";
+  const { certFile = `${beside}-agents.crt`, keyFile = `${beside}-agents.key` } = agents;
   if ((agents.certFile === undefined) !== (agents.keyFile === undefined)) {
     throw new Error("agents: certFile and keyFile go together");
   }

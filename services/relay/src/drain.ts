@@ -25,7 +25,9 @@ export async function drain({ port, access, attachments }: Stopped, graceMs: num
   const deadline = Date.now() + graceMs;
   const passes = async (isOver: () => boolean, ms: number): Promise<void> => {
     const until = Math.min(deadline, Date.now() + ms);
-    while (!isOver() && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    // Once at least: a connection that is told twice in one moment that it ends (GOAWAY) is a fault to connect-node.
+    do await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    while (!isOver() && Date.now() < until);
   };
   attachments.handOver();
   await passes(() => attachments.all().length === 0, AGENTS_MOVE_MS);

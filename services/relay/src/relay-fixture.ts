@@ -138,7 +138,7 @@ export class RelayFixture {
     this.hangUp();
     if (this.#service) await this.stop(0);
     await this.issuer.close();
-    await rm(this.folder, { recursive: true });
+    await rm(this.folder, { recursive: true, maxRetries: 5 }); // a relay that could not start may still write
   }
 
   get #running(): RunningService {

@@ -9,7 +9,7 @@ let store: Store;
 let rules: AccessRules;
 
 beforeEach(async () => {
-  store = await openStore(":memory:");
+  store = await openStore({ kind: "sqlite", file: ":memory:" });
   rules = await AccessRules.load(store);
 });
 

@@ -26,7 +26,7 @@ let rules: AccessRules;
 let admission: Admission;
 
 beforeEach(async () => {
-  store = await openStore(":memory:");
+  store = await openStore({ kind: "sqlite", file: ":memory:" });
   clusters = await Clusters.load(store);
   rules = await AccessRules.load(store);
   const administrators = { users: ["root"], groups: ["admins"] };

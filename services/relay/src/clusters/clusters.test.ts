@@ -8,7 +8,7 @@ let store: Store;
 let clusters: Clusters;
 
 beforeEach(async () => {
-  store = await openStore(":memory:");
+  store = await openStore({ kind: "sqlite", file: ":memory:" });
   clusters = await Clusters.load(store);
 });
 

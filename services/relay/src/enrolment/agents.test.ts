@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  store = await openStore(":memory:");
+  store = await openStore({ kind: "sqlite", file: ":memory:" });
   joinTokens = new JoinTokens(store);
   agents = await Agents.load(store, joinTokens);
   for (const name of ["prod", "stage"]) {
@@ -150,8 +150,21 @@ describe("an agent that joins", () => {
     expect(again.of("prod")).toEqual(agents.of("prod"));
   });
 
+  it("is known at another relay of the database, which asks there for a key that it does not know", async () => {
+    const other = await Agents.load(store, joinTokens);
+    await joined("uid-1");
+    await agents.renew(proven("1"), "2", inAnHour());
+    await other.catchUp(proven("2"));
+    expect(other.attach(proven("2"), "uid-1").key).toBe("2");
+    await agents.renew(proven("2"), "3", inAnHour());
+    await other.renew(proven("3"), "4", inAnHour());
+    await agents.catchUp(proven("4"));
+    expect(agents.attach(proven("4"), "uid-1").key).toBe("4");
+  });
+
   it("is refused when its cluster was removed", async () => {
     await joined();
+    await store.deleteFrom("clusters").where("name", "=", "prod").execute();
     agents.forget("prod");
     expect(() => agents.attach(proven("1"), "")).toThrow(/the cluster was removed; make a join token/);
     await expect(agents.renew(proven("1"), "2", inAnHour())).rejects.toMatchObject(REFUSED);

@@ -41,6 +41,15 @@ export class Agents {
     return agents;
   }
 
+  /** Reads an agent's record anew if a key is not what it names: another relay may have changed it. */
+  async catchUp({ cluster, key }: ProvenAgent): Promise<void> {
+    const agent = this.#byCluster.get(cluster);
+    if (agent?.key === key) return;
+    const row = await this.#store.selectFrom("agents").selectAll().where("cluster", "=", cluster).executeTakeFirst();
+    if (row === undefined) this.#byCluster.delete(cluster);
+    else if (row.key !== agent?.key) this.#byCluster.set(cluster, recordOf(row));
+  }
+
   of(cluster: string): AgentRecord | undefined {
     return this.#byCluster.get(cluster);
   }
@@ -82,7 +91,9 @@ export class Agents {
    *
    * @throws FairleadError TOKEN_REFUSED
    */
-  async renew({ cluster, key }: ProvenAgent, nextKey: string, expiresAtMs: number): Promise<void> {
+  async renew(proven: ProvenAgent, nextKey: string, expiresAtMs: number): Promise<void> {
+    await this.catchUp(proven);
+    const { cluster, key } = proven;
     const agent = this.#byCluster.get(cluster);
     if (!agent) throw unknown(cluster);
     if (agent.key !== key && !(agent.previousKey === key && agent.key === nextKey)) throw superseded(cluster);

@@ -66,6 +66,7 @@ export class TunnelServiceHandler {
     const refuse = (error: unknown): void => control.refuse(FairleadError.from(error, Hop.RELAY));
     const agent = await this.#proofs.verify(proof, TunnelService.method.attach).catch(refuse);
     if (!agent) return;
+    await this.#agents.catchUp(agent);
     let attachment: Attachment | undefined;
     let silence: NodeJS.Timeout | undefined;
     control.start({

@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { Migration } from "kysely/migration";
 
-/** The history of the tables, by name in order. A migration that was released is never changed. */
+/** The history of the tables, by name in order, for SQLite and PostgreSQL. A migration that was released is never changed. */
 export const MIGRATIONS: Record<string, Migration> = {
   "0001-clusters-agents-access-rules": {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -9,15 +9,15 @@ export const MIGRATIONS: Record<string, Migration> = {
         .createTable("clusters")
         .addColumn("name", "text", (column) => column.primaryKey())
         .addColumn("labels", "text", (column) => column.notNull())
-        .addColumn("created_at_ms", "integer", (column) => column.notNull())
+        .addColumn("created_at_ms", "bigint", (column) => column.notNull())
         .execute();
       await db.schema
         .createTable("agents")
         .addColumn("token_sha256", "text", (column) => column.primaryKey())
         .addColumn("cluster", "text", (column) => column.notNull().references("clusters.name").onDelete("cascade"))
         .addColumn("version", "text", (column) => column.notNull())
-        .addColumn("last_seen_at_ms", "integer")
-        .addColumn("created_at_ms", "integer", (column) => column.notNull())
+        .addColumn("last_seen_at_ms", "bigint")
+        .addColumn("created_at_ms", "bigint", (column) => column.notNull())
         .execute();
       await db.schema
         .createTable("access_rules")
@@ -43,8 +43,8 @@ export const MIGRATIONS: Record<string, Migration> = {
       await rules()
         .addColumn("read_only", "integer", (column) => column.notNull().defaultTo(0))
         .execute();
-      await rules().addColumn("not_before_ms", "integer").execute();
-      await rules().addColumn("expires_at_ms", "integer").execute();
+      await rules().addColumn("not_before_ms", "bigint").execute();
+      await rules().addColumn("expires_at_ms", "bigint").execute();
     },
   },
   // Agents have certificates instead of tokens: each cluster's agent has to join once more.
@@ -57,15 +57,15 @@ export const MIGRATIONS: Record<string, Migration> = {
         .addColumn("join_id", "text", (column) => column.notNull())
         .addColumn("key", "text", (column) => column.notNull())
         .addColumn("previous_key", "text")
-        .addColumn("expires_at_ms", "integer", (column) => column.notNull())
+        .addColumn("expires_at_ms", "bigint", (column) => column.notNull())
         .addColumn("cluster_uid", "text", (column) => column.notNull())
         .execute();
-      await db.schema.alterTable("clusters").addColumn("last_seen_at_ms", "integer").execute();
+      await db.schema.alterTable("clusters").addColumn("last_seen_at_ms", "bigint").execute();
       await db.schema
         .createTable("join_tokens")
         .addColumn("token_sha256", "text", (column) => column.primaryKey())
         .addColumn("cluster", "text", (column) => column.notNull().references("clusters.name").onDelete("cascade"))
-        .addColumn("expires_at_ms", "integer", (column) => column.notNull())
+        .addColumn("expires_at_ms", "bigint", (column) => column.notNull())
         .addColumn("used_by_key", "text")
         .execute();
       await db.schema.createIndex("join_tokens_cluster").on("join_tokens").column("cluster").execute();

@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 async function open(path = file): Promise<Store> {
-  const store = await openStore(path);
+  const store = await openStore({ kind: "sqlite", file: path });
   stores.push(store);
   return store;
 }
@@ -154,6 +154,23 @@ describe("the relay's database", () => {
 });
 
 describe("a database that cannot be used", () => {
+  it.each(["", "mysql://relay:canary-7f3a@localhost/relay", "relay.sqlite"])(
+    "is named by %j, which is no URL of PostgreSQL, and is not told",
+    async (text) => {
+      const urlFile = join(folder, "url");
+      await writeFile(urlFile, text);
+      const opening = openStore({ kind: "postgresql", urlFile });
+      await expect(opening).rejects.toThrow(/^what is in \S+url is no postgresql:\/\/ URL$/);
+    },
+  );
+
+  it("is PostgreSQL's and is not there", async () => {
+    const urlFile = join(folder, "url");
+    await writeFile(urlFile, "postgresql://relay:canary-7f3a@127.0.0.1:1/relay\n");
+    const opening = openStore({ kind: "postgresql", urlFile });
+    await expect(opening).rejects.toThrow(/^the database that \S+url leads to cannot be migrated$/);
+  });
+
   it("is of a newer relay: it is refused, not written to", async () => {
     const store = await open();
     await sql`insert into kysely_migration (name, timestamp) values ('9999-from-the-future', '')`.execute(store);

@@ -2,6 +2,7 @@ import { Kysely } from "kysely";
 import { Migrator } from "kysely/migration";
 import { MIGRATIONS } from "./migrations.ts";
 import { nodeSqliteDialect } from "./node-sqlite.ts";
+import { postgresqlDialect, readUrl } from "./postgresql.ts";
 
 /** The relay's tables. Maps and lists are JSON text; times are milliseconds since the epoch. */
 export interface Tables {
@@ -32,16 +33,22 @@ export interface Tables {
 /** The relay's database. */
 export type Store = Kysely<Tables>;
 
+/** Where the relay's database is: a file of SQLite's, or a file with the URL of a PostgreSQL database. */
+export type DatabaseConfig = { kind: "sqlite"; file: string } | { kind: "postgresql"; urlFile: string };
+
 /**
- * Opens the relay's database and brings its tables up to date.
+ * Opens the relay's database and brings its tables up to date. Several relays that do so at once wait for each other.
  *
- * @param file the SQLite file
- * @throws Error if a migration fails; then nothing of it was kept
+ * @throws Error if it cannot be opened or a migration fails; then nothing of it was kept
  */
-export async function openStore(file: string): Promise<Store> {
-  const store = new Kysely<Tables>({ dialect: nodeSqliteDialect(file) });
+export async function openStore(database: DatabaseConfig): Promise<Store> {
+  const isFile = database.kind === "sqlite";
+  const dialect = isFile ? nodeSqliteDialect(database.file) : postgresqlDialect(readUrl(database.urlFile));
+  const store = new Kysely<Tables>({ dialect });
   const migrator = new Migrator({ db: store, provider: { getMigrations: async () => MIGRATIONS } });
   const { error } = await migrator.migrateToLatest();
-  if (error) throw new Error(`the database ${file} cannot be migrated`, { cause: error });
-  return store;
+  if (!error) return store;
+  await store.destroy();
+  const name = isFile ? database.file : `that ${database.urlFile} leads to`;
+  throw new Error(`the database ${name} cannot be migrated`, { cause: error });
 }
