@@ -20,6 +20,8 @@ export class Attachment {
   readonly #control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>;
   readonly #lanes = new Set<Lane>();
   readonly #idle = new IdleLanes((lane) => this.#lanes.delete(lane));
+  /** Since the epoch. */
+  readonly startedAtMs = Date.now();
   #draining = false;
   /** Why the agent cannot serve; undefined if it can. */
   problem: FairleadError | undefined;
