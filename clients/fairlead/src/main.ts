@@ -4,6 +4,7 @@ import { errorCodeName, FairleadError, Hop, hopName } from "@fairlead/protocol";
 import { Command } from "commander";
 import { accessCommand } from "./commands/access.ts";
 import { clustersCommand } from "./commands/clusters.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
@@ -18,7 +19,8 @@ const program = addRelayOptions(new Command("fairlead"))
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead clusters                    # what you may reach\n" +
-      "  fairlead proxy prod-eu1              # point kubectl at a cluster\n\n" +
+      "  fairlead proxy prod-eu1              # point kubectl at a cluster\n" +
+      "  fairlead doctor prod-eu1             # which hop fails, and what to do\n\n" +
       "Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
   )
   .showHelpAfterError("(add --help for what there is)");
@@ -30,6 +32,7 @@ for (const command of [
   rulesCommand(),
   accessCommand(),
   rbacCommand(),
+  doctorCommand(),
 ]) {
   for (const each of [command, ...command.commands]) each.configureHelp({ showGlobalOptions: true });
   program.addCommand(command);

@@ -23,6 +23,8 @@ const IDLE_MS = 1_000;
 /** The relay as a client of it knows it. */
 export interface RelayConnection {
   url: URL;
+  /** The authority of its certificate, if it is not one of the system's. */
+  tls: { ca?: Buffer };
   token: TokenSource;
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
@@ -52,12 +54,14 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     interceptors,
     sessionManager,
   });
+  const tls = ca ? { ca } : {};
   return {
     url,
+    tls,
     token,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
-    openLanes: () => new GrpcConnection(() => ({ ...hostAndPortOf(url), tls: ca ? { ca } : {} })),
+    openLanes: () => new GrpcConnection(() => ({ ...hostAndPortOf(url), tls })),
   };
 }
 
