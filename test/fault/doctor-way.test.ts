@@ -1,7 +1,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { type DoctorRun, doctor, doctorOutput, type Side } from "../support/doctor.ts";
+import { clusters, type DoctorRun, doctor, doctorOutput, type Side } from "../support/doctor.ts";
 import { promised } from "../support/doctor-page.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePorts } from "../support/free-port.ts";
@@ -97,6 +97,17 @@ describe.each(SIDES)("doctor at the %s", (side) => {
     expect(report.failed).toMatchObject({ check: "tls", seen: expect.stringContaining("does not match") });
     expect(report.checks[2]).toMatchObject({ check: "proxy", state: "ok" });
     expect(JSON.stringify(report)).not.toContain("7f3a");
+  });
+
+  it.each([
+    ["", "it wants credentials (HTTP 407)"],
+    [`${CREDENTIALS}@`, "does not match certificate"],
+  ])("is right about the way of `fairlead clusters`, with %j in HTTPS_PROXY", async (credentials, says) => {
+    const proxy = kept(await HttpProxyBox.start(new URL(own.tunnel.relayUrl), CREDENTIALS));
+    const env = { HTTPS_PROXY: `http://${credentials}127.0.0.1:${proxy.port}` };
+    const { failed } = await doctor(own.tunnel, side, { relay: "https://relay.example.com", env });
+    const { stderr } = await clusters(own.tunnel, { relay: "https://relay.example.com", env });
+    expect([failed?.seen, stderr]).toEqual([expect.stringContaining(says), expect.stringContaining(says)]);
   });
 
   it("tells people in words where there is no terminal, and lets nobody tell a terminal anything", async () => {

@@ -26,9 +26,13 @@ export interface DoctorRun {
 /** No proxy of this machine's, unless a test names one. */
 const NO_PROXIES = { HTTPS_PROXY: "", https_proxy: "", NO_PROXY: "", no_proxy: "", NODE_OPTIONS: "" };
 
+/** `fairlead clusters`, run as the client's doctor would be. */
+export function clusters(tunnel: Tunnel, run: DoctorRun): Promise<RunningProgram> {
+  return ended([resolve("@fairlead/cli/main"), "clusters", "--token-file", tunnel.tokenFile(alice)], tunnel, run);
+}
+
 /** What doctor prints. */
-export async function doctorOutput(tunnel: Tunnel, side: Side, run: DoctorRun = {}): Promise<RunningProgram> {
-  const { relay = tunnel.relayUrl, relayCa = tunnel.file("ca.crt"), env = {}, args = [] } = run;
+export function doctorOutput(tunnel: Tunnel, side: Side, run: DoctorRun = {}): Promise<RunningProgram> {
   const own = {
     client: [resolve("@fairlead/cli/main"), "doctor", tunnel.cluster, "--token-file", tunnel.tokenFile(alice)],
     agent: [
@@ -36,9 +40,14 @@ export async function doctorOutput(tunnel: Tunnel, side: Side, run: DoctorRun = 
       ...["--identity-proxy", `unix:${tunnel.file("identity-proxy.sock")}`],
     ],
   };
-  const command = [...own[side], "--relay", relay, "--relay-ca", relayCa, ...args];
+  return ended(own[side], tunnel, run);
+}
+
+async function ended(command: readonly string[], tunnel: Tunnel, run: DoctorRun): Promise<RunningProgram> {
+  const { relay = tunnel.relayUrl, relayCa = tunnel.file("ca.crt"), env = {}, args = [] } = run;
+  const words = [...command, "--relay", relay, "--relay-ca", relayCa, ...args];
   const program = new RunningProgram(
-    { file: process.execPath, args: command },
+    { file: process.execPath, args: words },
     { env: { ...process.env, ...NO_PROXIES, ...env } },
   );
   await program.exited;

@@ -55,6 +55,11 @@ describe("a call to the relay", () => {
       { check: "grpc", seen: "HTTP 503, server: envoy, text/plain, no healthy upstream" },
     ],
     [
+      "a web server",
+      (stream) => stream.respond({ ":status": 404 }, { endStream: true }),
+      { check: "grpc", seen: "HTTP 404", remedy: /no relay, or one that is older/ },
+    ],
+    [
       "something that drops trailers",
       (stream) => {
         stream.respond(GRPC);

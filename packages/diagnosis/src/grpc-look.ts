@@ -9,10 +9,14 @@ import { STEP_MS } from "./relay-route.ts";
 /** A gRPC message's prefix: not compressed, no bytes (grpc, doc/PROTOCOL-HTTP2.md). GetRelayRequest has nothing in it. */
 const EMPTY_MESSAGE = Buffer.alloc(5);
 const MAX_BYTES = 64 * 1024;
+/** How long a peer may take to close what we have closed, in milliseconds. */
+const CLOSE_MS = 1_000;
 const NO_PAGE =
   "a portal or a block page answers in the relay's place: sign in to the network, or have the relay's name exempted";
 const NO_GRPC =
   "what stands before the relay (a load balancer, an ingress, an inspecting proxy) does not pass gRPC: have it pass TLS through, or speak gRPC to the relay";
+
+const NO_RELAY = "that is no relay, or one that is older than this program: check the address, or update the relay";
 
 /** What the relay answered, and between which two instants of our clock, in milliseconds since the epoch. */
 export interface RelayAnswer {
@@ -57,13 +61,16 @@ export async function grpcLook(socket: TLSSocket, authority: string): Promise<Re
   stream.end(EMPTY_MESSAGE);
   try {
     await promise;
-    return { relay: relayOf(headers, Buffer.concat(chunks)), sentAtMs, cameAtMs: Date.now() };
+    const relay = relayOf(headers, Buffer.concat(chunks));
+    session.close(); // in good order: the peer's log is not to have an error
+    setTimeout(() => session.destroy(), CLOSE_MS).unref();
+    return { relay, sentAtMs, cameAtMs: Date.now() };
   } catch (cause) {
+    session.destroy();
     if (cause instanceof Failure) throw cause;
     throw new Failure("grpc", `the call broke: ${reasonOf(cause)}`, NO_GRPC, { cause });
   } finally {
     clearTimeout(timer);
-    session.destroy();
   }
 }
 
@@ -73,7 +80,7 @@ function relayOf(headers: IncomingHttpHeaders, body: Buffer): GetRelayResponse {
   if (status !== 200 || !type.startsWith("application/grpc")) {
     const headerOf = (name: string): string | undefined => headers[name]?.toString();
     const { line, isPage } = describeAnswer(`HTTP ${status}`, headerOf, body.toString("latin1"));
-    throw new Failure("grpc", line, isPage ? NO_PAGE : NO_GRPC);
+    throw new Failure("grpc", line, isPage ? NO_PAGE : status === 404 ? NO_RELAY : NO_GRPC);
   }
   const code = headers["grpc-status"];
   if (code === undefined) throw new Failure("grpc", "the answer has no trailers (grpc-status)", NO_GRPC);

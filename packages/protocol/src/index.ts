@@ -27,6 +27,7 @@ export { IDLE_LANES, IdleLanes } from "./idle-lanes.ts";
 export { IdleSessions } from "./idle-sessions.ts";
 export { decodeRequest, decodeResponse, Lane, type LaneEvents } from "./lane.ts";
 export { LANE_WAY_METADATA } from "./lane-way.ts";
+export { LateSocket } from "./late-socket.ts";
 export * from "./limits.ts";
 export type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
 export { methodPath } from "./method-path.ts";

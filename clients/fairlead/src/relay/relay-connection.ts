@@ -10,6 +10,8 @@ import {
   GrpcConnection,
   Hop,
   hostAndPortOf,
+  LateSocket,
+  proxyFor,
 } from "@fairlead/protocol";
 import type { TokenSource } from "./token-source.ts";
 
@@ -41,11 +43,12 @@ export interface RelayConnection {
  */
 export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
   const url = relayUrl(address);
-  const ca = caFile === undefined ? undefined : readCa(caFile);
+  const tls = caFile === undefined ? {} : { ca: readCa(caFile) };
+  const peer = { ...hostAndPortOf(url), tls };
   const sessionManager = new Http2SessionManager(
     url.origin,
     { idleConnectionTimeoutMs: IDLE_MS, pingIntervalMs: PING_MS },
-    ca && { ca },
+    isDirect(peer) ? tls : { createConnection: () => new LateSocket(peer) },
   );
   const interceptors = [authorize(token), explain(url)];
   const transport = createGrpcTransport({
@@ -54,14 +57,13 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     interceptors,
     sessionManager,
   });
-  const tls = ca ? { ca } : {};
   return {
     url,
     tls,
     token,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
-    openLanes: () => new GrpcConnection(() => ({ ...hostAndPortOf(url), tls })),
+    openLanes: () => new GrpcConnection(() => peer),
   };
 }
 
@@ -69,6 +71,18 @@ function relayUrl(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url?.protocol === "https:") return url;
   throw misuse(`${address} is not the address of a relay; give https://HOST:PORT`);
+}
+
+/**
+ * Whether no HTTP proxy is to be used. node connects by itself then: connect-node lets the process end with its last call
+ * only by a socket of node's own. What is wrong with HTTPS_PROXY, dialling tells.
+ */
+function isDirect({ host, port }: { host: string; port: number }): boolean {
+  try {
+    return proxyFor(host, port) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 function readCa(file: string): Buffer {

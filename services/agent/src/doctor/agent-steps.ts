@@ -98,7 +98,11 @@ async function keptIdentity({ ownCluster, isKeptInCluster }: AgentQuestion) {
   const { certificate, key } = state;
   if (certificate === undefined || key === undefined)
     throw new Failure("certificate", "the agent has not joined yet: it keeps no certificate", JOIN_ANEW);
-  return { identity: new AgentIdentity({ certificate, key }), uid };
+  try {
+    return { identity: new AgentIdentity({ certificate, key }), uid };
+  } catch (cause) {
+    throw new Failure("certificate", `what the agent keeps is no identity: ${reasonOf(cause)}`, JOIN_ANEW, { cause });
+  }
 }
 
 /** Makes a call on a connection of its own. */

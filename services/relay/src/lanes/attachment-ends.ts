@@ -21,11 +21,11 @@ export class AttachmentEnds {
    * @param error why; undefined if the agent left
    * @param nowMs since the epoch
    */
-  note({ cluster, startedAtMs, accepts }: Attachment, error: FairleadError | undefined, nowMs: number): void {
+  note({ cluster, startedAtMs, isLost }: Attachment, error: FairleadError | undefined, nowMs: number): void {
     const end = create(AttachmentEndSchema, {
       endTime: timestampFromMs(nowMs),
       lasted: durationFromMs(nowMs - startedAtMs),
-      lost: accepts && error?.code === ErrorCode.CONNECTION_LOST,
+      lost: isLost && error?.code === ErrorCode.CONNECTION_LOST,
       reason: error?.message ?? "the agent left",
     });
     this.#byCluster.set(cluster, [end, ...this.of(cluster)].slice(0, REMEMBERED));

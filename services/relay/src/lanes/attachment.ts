@@ -23,6 +23,7 @@ export class Attachment {
   /** Since the epoch. */
   readonly startedAtMs = Date.now();
   #draining = false;
+  #isSilent = false;
   /** Why the agent cannot serve; undefined if it can. */
   problem: FairleadError | undefined;
   /** Whether the agent has said that it can, or why not. */
@@ -92,6 +93,17 @@ export class Attachment {
     if (this.#draining) return;
     this.#draining = true;
     this.#control.send({ frame: { case: "drain", value: {} } });
+  }
+
+  /** Whether its connection, when it ends now, is lost: neither side has ended it. */
+  get isLost(): boolean {
+    return this.#isSilent || !this.#draining;
+  }
+
+  /** The agent has fallen silent: its connection is gone, whatever the network says. Ends the attachment. */
+  fallenSilent(reason: FairleadError): void {
+    this.#isSilent = true;
+    this.end(reason);
   }
 
   /** Ends the attachment and all its lanes. */

@@ -86,7 +86,7 @@ export class TunnelServiceHandler {
         if (frame.frame.case !== "register") return this.#onFrame(attachment, frame);
         try {
           attachment = this.#register(agent, frame.frame.value, control);
-          silence = setTimeout(() => attachment?.end(silent()), SILENCE_MS);
+          silence = setTimeout(() => attachment?.fallenSilent(silent()), SILENCE_MS);
         } catch (error) {
           this.#log.warn({ cluster: agent.cluster, err: error }, "an agent is refused");
           this.#states.refused(agent.cluster, FairleadError.from(error, Hop.RELAY).message);
