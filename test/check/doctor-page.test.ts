@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { TITLES } from "@fairlead/diagnosis";
 import { describe, expect, it } from "@jest/globals";
 import { faultRows } from "../support/doctor-page.ts";
 
@@ -6,6 +7,14 @@ const ROOT = new URL("../../", import.meta.url);
 const tests = ["doctor-way", "doctor-cluster"]
   .map((name) => readFileSync(new URL(`test/fault/${name}.test.ts`, ROOT), "utf8"))
   .join("\n");
+
+describe("the list of checks", () => {
+  it("has each one once", () => {
+    const page = readFileSync(new URL("docs/reference/doctor.md", ROOT), "utf8");
+    const listed = [...page.matchAll(/^\| `([a-z0-9-]+)` \| (both|client|agent) \|/gm)].map(([, check]) => check);
+    expect(listed.sort()).toEqual(Object.keys(TITLES).sort());
+  });
+});
 
 describe("the table of what doctor answers", () => {
   it("has fourteen faults, in order", () => {

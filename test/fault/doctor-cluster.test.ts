@@ -6,6 +6,7 @@ import { type DoctorReport, doctor, type Side } from "../support/doctor.ts";
 import { promised } from "../support/doctor-page.ts";
 import { eventually } from "../support/eventually.ts";
 import { TcpBox } from "../support/middle-boxes/tcp-box.ts";
+import { skewedClock } from "../support/skewed-clock.ts";
 import { startTestbed, type Testbed } from "../support/testbed.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 
@@ -20,12 +21,15 @@ let admin: ApiClient;
 let own: TunnelToTestbed;
 /** Where the agent finds the relay, if not at its own address. */
 let agentsRelay: string | undefined;
+/** How far the relay's clock is off, in milliseconds. */
+let relaysClockMs = 0;
 
 beforeAll(async () => {
   testbed = await startTestbed();
   admin = await ApiClient.create({ ...testbed, client: testbed.adminClient });
   own = await startTunnel(testbed, {
     args: (process) => (process === "agent" && agentsRelay ? ["--relay", agentsRelay] : []),
+    env: (process): Record<string, string> => (process === "relay" ? { ...skewedClock(relaysClockMs) } : {}),
   });
 });
 afterAll(async () => {
@@ -149,6 +153,20 @@ describe("doctor, at both ends of the tunnel, names the hop when", () => {
     } finally {
       await restartAgent();
       await box.stop();
+    }
+  });
+
+  it("the relay's clock is an hour off", async () => {
+    const restartRelay = async (offMs: number): Promise<void> => {
+      relaysClockMs = offMs;
+      await own.tunnel.processes.relay.end();
+      await own.tunnel.startProcess("relay");
+    };
+    await restartRelay(3_600_000);
+    try {
+      await expectPromised("the relay's clock is an hour off");
+    } finally {
+      await restartRelay(0);
     }
   });
 

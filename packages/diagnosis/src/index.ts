@@ -1,4 +1,4 @@
-export { type Check, Failure, reasonOf } from "./checks.ts";
+export { type Check, Failure, reasonOf, TITLES } from "./checks.ts";
 export { clusterSteps } from "./cluster-steps.ts";
 export { type CheckResult, type Diagnosis, diagnose, type Step } from "./diagnose.ts";
 export { holdLane } from "./hold-lane.ts";

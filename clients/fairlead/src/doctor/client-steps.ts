@@ -94,13 +94,19 @@ async function asked(
   try {
     return await call(connection, relay.token());
   } catch (cause) {
-    const isUnknown = cause instanceof FairleadError && cause.code === ErrorCode.CLUSTER_UNKNOWN;
-    throw new Failure(isUnknown ? "cluster" : check, reasonOf(cause), isUnknown ? NO_CLUSTER : NO_TOKEN, { cause });
+    const code = cause instanceof FairleadError ? cause.code : ErrorCode.UNSPECIFIED;
+    throw new Failure(check, reasonOf(cause), REMEDIES.get(code) ?? UNJUDGED, { cause });
   } finally {
     connection.close();
   }
 }
 
-const NO_TOKEN = "get a new token, and give it with --token-file FILE or FAIRLEAD_TOKEN";
-const NO_CLUSTER =
-  "see `fairlead clusters`; if it was removed there, an administrator makes it anew (fairlead clusters create), or lets you in (fairlead rules create)";
+const REMEDIES = new Map([
+  [ErrorCode.TOKEN_REFUSED, "get a new token, and give it with --token-file FILE or FAIRLEAD_TOKEN"],
+  [
+    ErrorCode.CLUSTER_UNKNOWN,
+    "see `fairlead clusters`; if it was removed there, an administrator makes it anew (fairlead clusters create), or lets you in (fairlead rules create)",
+  ],
+]);
+/** As when the issuer's keys cannot be fetched. */
+const UNJUDGED = "the relay cannot judge it now: see its log, and that it reaches the issuer";
