@@ -1,7 +1,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { clusters, type DoctorRun, doctor, doctorOutput, type Side } from "../support/doctor.ts";
+import { bareAgentDoctor, clusters, type DoctorRun, doctor, doctorOutput, type Side } from "../support/doctor.ts";
 import { promised } from "../support/doctor-page.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePorts } from "../support/free-port.ts";
@@ -125,5 +125,17 @@ describe.each(SIDES)("doctor at the %s", (side) => {
     expect(report.failed).toMatchObject({ check: "sessions", seen: expect.stringContaining("was cut after 4") });
     const held = await doctor(own.tunnel, side, { args: ["--hold", "6"] });
     expect(held.failed).toBeUndefined();
+  });
+});
+
+describe("doctor in an agent's pod", () => {
+  it("takes the agent's options from its environment", async () => {
+    const env = {
+      ...{ FAIRLEAD_RELAY: own.tunnel.relayUrl, FAIRLEAD_RELAY_CA: own.tunnel.file("ca.crt") },
+      ...{ FAIRLEAD_STATE_FOLDER: own.tunnel.file("agent") },
+      FAIRLEAD_IDENTITY_PROXY: `unix:${own.tunnel.file("identity-proxy.sock")}`,
+    };
+    const { stdout, stderr } = await bareAgentDoctor(env);
+    expect([stderr, stdout]).toEqual(["", expect.stringMatching(/\nok {7}impersonation .*\n\nAll is well\.\n$/)]);
   });
 });

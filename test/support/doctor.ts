@@ -26,9 +26,17 @@ export interface DoctorRun {
 /** No proxy of this machine's, unless a test names one. */
 const NO_PROXIES = { HTTPS_PROXY: "", https_proxy: "", NO_PROXY: "", no_proxy: "", NODE_OPTIONS: "" };
 
+/** `fairlead-agent doctor` with no option, as in a pod. */
+export function bareAgentDoctor(env: Record<string, string>): Promise<RunningProgram> {
+  return ended([resolve("@fairlead/agent/main"), "doctor"], env);
+}
+
 /** `fairlead clusters`, run as the client's doctor would be. */
 export function clusters(tunnel: Tunnel, run: DoctorRun): Promise<RunningProgram> {
-  return ended([resolve("@fairlead/cli/main"), "clusters", "--token-file", tunnel.tokenFile(alice)], tunnel, run);
+  return ended(
+    [resolve("@fairlead/cli/main"), "clusters", "--token-file", tunnel.tokenFile(alice), ...relayOf(tunnel, run)],
+    run.env,
+  );
 }
 
 /** What doctor prints. */
@@ -40,16 +48,17 @@ export function doctorOutput(tunnel: Tunnel, side: Side, run: DoctorRun = {}): P
       ...["--identity-proxy", `unix:${tunnel.file("identity-proxy.sock")}`],
     ],
   };
-  return ended(own[side], tunnel, run);
+  return ended([...own[side], ...relayOf(tunnel, run), ...(run.args ?? [])], run.env);
 }
 
-async function ended(command: readonly string[], tunnel: Tunnel, run: DoctorRun): Promise<RunningProgram> {
-  const { relay = tunnel.relayUrl, relayCa = tunnel.file("ca.crt"), env = {}, args = [] } = run;
-  const words = [...command, "--relay", relay, "--relay-ca", relayCa, ...args];
-  const program = new RunningProgram(
-    { file: process.execPath, args: words },
-    { env: { ...process.env, ...NO_PROXIES, ...env } },
-  );
+function relayOf(tunnel: Tunnel, { relay = tunnel.relayUrl, relayCa = tunnel.file("ca.crt") }: DoctorRun): string[] {
+  return ["--relay", relay, "--relay-ca", relayCa];
+}
+
+/** A program of ours that has ended. */
+async function ended(args: readonly string[], env: Record<string, string> = {}): Promise<RunningProgram> {
+  const environment = { ...process.env, ...NO_PROXIES, ...env };
+  const program = new RunningProgram({ file: process.execPath, args }, { env: environment });
   await program.exited;
   return program;
 }

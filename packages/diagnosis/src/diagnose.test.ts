@@ -20,6 +20,12 @@ describe("a diagnosis", () => {
     ]);
   });
 
+  it("shows nothing that was sent", async () => {
+    const echo = step("grpc", async () => "you sent ghp_opaque");
+    const { checks } = await diagnose([echo], () => ["ghp_opaque"]);
+    expect(checks).toEqual([{ check: "grpc", state: "ok", seen: "you sent [secret]" }]);
+  });
+
   it("ends at the first that fails", async () => {
     const { checks, failed } = await diagnose([step("name"), step("tls", failing("tls")), step("grpc")]);
     expect(failed).toEqual({ check: "tls", state: "failed", seen: "broken", remedy: "mend it" });

@@ -1,4 +1,5 @@
 import { type Check, Failure, reasonOf } from "./checks.ts";
+import { shown } from "./shown.ts";
 
 /** One look at one hop. */
 export interface Step {
@@ -24,18 +25,23 @@ export interface Diagnosis {
  * Looks at each hop in order, until one fails. A later look may find out about a hop before it: that one fails then.
  *
  * @param steps in the order of a request's way
+ * @param secrets what was sent and must not be shown, should it come back; asked for in the end
  */
-export async function diagnose(steps: readonly Step[]): Promise<Diagnosis> {
+export async function diagnose(
+  steps: readonly Step[],
+  secrets: () => readonly string[] = () => [],
+): Promise<Diagnosis> {
   const seen: string[] = [];
   const failure = await lookAtAll(steps, seen);
   const named = steps.findIndex(({ check }) => check === failure?.check);
   const failedAt = failure && named < 0 ? seen.length : named;
   const checks = steps.map(({ check }, i): CheckResult => {
-    if (failure && i === failedAt) return { check, state: "failed", seen: failure.seen, remedy: failure.remedy };
+    if (failure && i === failedAt)
+      return { check, state: "failed", seen: shown(failure.seen, secrets()), remedy: failure.remedy };
     const known = seen[i];
     return known === undefined || (failure && i > failedAt)
       ? { check, state: "skipped" }
-      : { check, state: "ok", seen: known };
+      : { check, state: "ok", seen: shown(known, secrets()) };
   });
   return { checks, failed: checks.find((result) => result.state === "failed") };
 }

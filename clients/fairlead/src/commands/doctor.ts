@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { clientSteps } from "../doctor/client-steps.ts";
 import { print, printJson, tell } from "../output.ts";
 import { readProofKey } from "../relay/read-proof-key.ts";
+import type { RelayConnection } from "../relay/relay-connection.ts";
 import { lateTokenSource } from "../relay/token-source.ts";
 import { type RelayOptions, relayOf, seconds } from "./global-options.ts";
 
@@ -33,11 +34,23 @@ Exits 0 if all is well, 1 if a hop fails. In the cluster, run: fairlead-agent do
 
 async function runDoctor(cluster: string | undefined, _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<DoctorOptions>();
-  const relay = relayOf(options, lateTokenSource);
+  const { relay, sent } = noting(relayOf(options, lateTokenSource));
   const proofKey = options.dpopKey === undefined ? undefined : await readProofKey(options.dpopKey);
   if (options.hold > 0) tell(`A connection is held for ${options.hold} s.`);
-  const diagnosis = await diagnose(clientSteps({ relay, cluster, proofKey, holdMs: options.hold * 1_000 }));
+  const steps = clientSteps({ relay, cluster, proofKey, holdMs: options.hold * 1_000 });
+  const diagnosis = await diagnose(steps, () => [...sent]);
   if (options.output === "json") printJson(jsonReport({ relay: relay.url.origin, cluster }, diagnosis));
   else print(textReport(diagnosis, { isTerminal: process.stdout.isTTY }));
   process.exitCode = diagnosis.failed ? 1 : 0;
+}
+
+/** Notes the tokens that are taken, and so sent: an answer may have them in it. */
+function noting(relay: RelayConnection): { relay: RelayConnection; sent: ReadonlySet<string> } {
+  const sent = new Set<string>();
+  const token = (): string => {
+    const taken = relay.token();
+    sent.add(taken);
+    return taken;
+  };
+  return { relay: { ...relay, token }, sent };
 }
