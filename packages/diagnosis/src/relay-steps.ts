@@ -1,7 +1,7 @@
 import type { TLSSocket } from "node:tls";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { isOlder } from "@fairlead/protocol";
-import { Failure } from "./checks.ts";
+import { type Check, Failure } from "./checks.ts";
 import type { Step } from "./diagnose.ts";
 import { grpcLook, http2Look, type RelayAnswer } from "./grpc-look.ts";
 import { type RelayAddress, RelayRoute } from "./relay-route.ts";
@@ -30,16 +30,27 @@ export function relaySteps(address: RelayAddress, looker: Looker): Step[] {
     answer = await grpcLook(made(secure), `${address.host}:${address.port}`);
     return `the relay answers (${answer.cameAtMs - answer.sentAtMs} ms)`;
   };
+  const step = (check: Check, look: () => Promise<string>): Step => ({
+    check,
+    look: async () => {
+      try {
+        return await look();
+      } catch (error) {
+        route.close();
+        throw error;
+      }
+    },
+  });
   return [
-    { check: "name", look: () => route.name() },
-    { check: "connection", look: () => route.connection() },
-    { check: "proxy", look: () => route.proxy() },
-    { check: "tls", look: tls },
-    { check: "http2", look: http2 },
-    { check: "grpc", look: grpc },
-    { check: "clock", look: async () => clockLook(made(answer)) },
-    { check: "version", look: async () => versionLook(made(answer), looker) },
-  ].map(({ check, look }) => ({ check, look: () => look().catch(closing(route)) })) as Step[];
+    step("name", () => route.name()),
+    step("connection", () => route.connection()),
+    step("proxy", () => route.proxy()),
+    step("tls", tls),
+    step("http2", http2),
+    step("grpc", grpc),
+    step("clock", async () => clockLook(made(answer))),
+    step("version", async () => versionLook(made(answer), looker)),
+  ];
 }
 
 /** The clocks of this machine and of the relay's. @throws Failure if they are too far apart */
@@ -69,11 +80,4 @@ export function versionLook({ relay }: RelayAnswer, { kind, version }: Looker): 
 function made<T>(value: T | undefined): T {
   if (value === undefined) throw new Error("a step before this one was left out");
   return value;
-}
-
-function closing(route: RelayRoute) {
-  return (error: unknown): never => {
-    route.close();
-    throw error;
-  };
 }

@@ -133,7 +133,7 @@ export class RelayModule {
             ends: AttachmentEnds,
           ) => {
             const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
-            const toMessage = clusterMessages(attachments, agents, states, ends);
+            const toMessage = clusterMessages(attachments, agents, states);
             const parts = { admission, clusters, joinTokens, agents, attachments, states, access, ends, toMessage };
             const enrolment = enrolmentService({ authority, agents, proofs, attachments, ends, states, log });
             const anybody = { interceptors: [errorInterceptor] };

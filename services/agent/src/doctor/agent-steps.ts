@@ -11,6 +11,8 @@ import {
 } from "@fairlead/diagnosis";
 import {
   EnrolmentService,
+  ErrorCode,
+  FairleadError,
   type GetAgentResponse,
   GrpcConnection,
   Hop,
@@ -35,6 +37,7 @@ export interface AgentQuestion {
 
 const JOIN_ANEW =
   "get a join token (fairlead clusters join-token CLUSTER) and give it to the agent as --join-token-file; a running one looks there at each attempt";
+const UNJUDGED = "the relay cannot judge it now: see its log";
 const NO_IDENTITY_PROXY = "see that fairlead-identity-proxy runs, that --identity-proxy is its address, and its log";
 
 /** What `fairlead-agent doctor` looks at: the way to the relay, who the agent is there, and the way to the apiserver. */
@@ -52,7 +55,8 @@ export function agentSteps(question: AgentQuestion): Step[] {
       const options = { token, peerHop: Hop.RELAY };
       return unaryCall(connection, EnrolmentService.method.getAgent, { clusterUid: uid }, options);
     }).catch((cause: unknown) => {
-      throw new Failure("certificate", reasonOf(cause), JOIN_ANEW, { cause });
+      const isRefused = cause instanceof FairleadError && cause.code === ErrorCode.TOKEN_REFUSED;
+      throw new Failure("certificate", reasonOf(cause), isRefused ? JOIN_ANEW : UNJUDGED, { cause });
     });
     return `the relay knows it, for ${identity.cluster}, until ${until}`;
   };

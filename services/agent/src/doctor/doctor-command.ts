@@ -42,6 +42,7 @@ async function runDoctor(_own: unknown, command: Command): Promise<void> {
       isKeptInCluster: options.stateSecret !== undefined,
       holdMs: options.hold * 1_000,
     });
+    if (options.hold > 0) process.stderr.write(`A connection is held for ${options.hold} s.\n`);
     const diagnosis = await diagnose(steps);
     const subject = { relay: relay.name, cluster: undefined };
     const report =

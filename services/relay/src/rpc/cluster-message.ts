@@ -5,7 +5,6 @@ import type { ClusterStates } from "../clusters/cluster-states.ts";
 import type { ClusterRecord } from "../clusters/clusters.ts";
 import { distributionOf } from "../clusters/distribution.ts";
 import type { Agents } from "../enrolment/agents.ts";
-import type { AttachmentEnds } from "../lanes/attachment-ends.ts";
 import type { Attachments } from "../lanes/attachments.ts";
 
 /** Makes a cluster's message of what the relay knows. */
@@ -13,7 +12,6 @@ export function clusterMessages(
   attachments: Attachments,
   agents: Agents,
   states: ClusterStates,
-  ends: AttachmentEnds,
 ): (cluster: ClusterRecord) => Cluster {
   return ({ name, labels, lastSeenAtMs }) => {
     const attached = attachments.of(name);
@@ -30,7 +28,6 @@ export function clusterMessages(
       ...{ name, labels, state, stateReason: reason, stateTime: timestampFromMs(sinceMs) },
       ...{ agentVersion: attached[0]?.agentVersion ?? "", agentReplicas: attached.length },
       ...{ kubernetesVersion, distribution: distributionOf(kubernetesVersion), nodeCount, capped },
-      recentEnds: [...ends.of(name)],
       ...(problem && state === ClusterState.DEGRADED && { problem: problem.toMessage() }),
       ...(agent && { certificateExpireTime: timestampFromMs(agent.expiresAtMs) }),
       ...(seenAtMs !== undefined && { lastSeenTime: timestampFromMs(seenAtMs) }),

@@ -28,7 +28,9 @@ export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof C
     watchClusters: (_request, context) => watchClusters(parts, callerOf(context), context.signal),
     getKubeconfig: ({ cluster }, context) => {
       const admitted = admission.admit(callerOf(context), cluster);
-      return { cluster: toMessage(admitted), contextName: `fairlead-${admitted.name}`, namespace: "" };
+      const { name } = admitted;
+      const asked = { ...toMessage(admitted), recentEnds: [...ends.of(name)] };
+      return { cluster: asked, contextName: `fairlead-${name}`, namespace: "" };
     },
     createCluster: async ({ name, labels }, context) => {
       admission.requireAdministrator(callerOf(context));

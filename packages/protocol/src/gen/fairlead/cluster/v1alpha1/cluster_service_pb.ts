@@ -125,7 +125,7 @@ export type Cluster = Message<"fairlead.cluster.v1alpha1.Cluster"> & {
   problem?: Error | undefined;
 
   /**
-   * How the agent's last attachments ended, the latest first.
+   * How the agent's last attachments ended, the latest first. Set by GetKubeconfig only: lists are long enough.
    *
    * @generated from field: repeated fairlead.tunnel.v1alpha1.AttachmentEnd recent_ends = 15;
    */
