@@ -31,24 +31,24 @@ export interface RunningIssuer {
 }
 
 /**
- * A real OpenID provider for trials. It cannot be used otherwise: it listens on loopback only, its signing key lives
+ * A real OpenID provider for trials. It cannot be used otherwise: it listens on loopback, or where tests say, its signing key lives
  * in this process's memory, and its people are the ones named here.
  *
  * @param authority signs its certificate
  * @param audience what its tokens are for
+ * @param host an address of this machine
  */
 export async function startIssuer(
   authority: CertificateAuthority,
   audience: string,
   people: readonly DemoPerson[],
+  host = "127.0.0.1",
 ): Promise<RunningIssuer> {
-  const server = createServer(
-    await authority.issue({ commonName: "fairlead trial issuer", hosts: ["127.0.0.1"], days: 30 }),
-  );
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+  const server = createServer(await authority.issue({ commonName: "fairlead trial issuer", hosts: [host], days: 30 }));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, host, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the issuer has no port");
-  const url = `https://127.0.0.1:${address.port}`;
+  const url = `https://${host}:${address.port}`;
   const secret = randomBytes(32).toString("base64url");
   const provider = await makeProvider(url, audience, people, secret);
   server.on("request", provider.callback());

@@ -38,6 +38,8 @@ export interface TunnelOptions {
    * @param url the relay's own
    */
   relayUrlFor?(name: "client proxy" | "agent", url: string): Promise<string>;
+  /** An address of this machine by which relay and issuer are reached, such as from pods; loopback otherwise. */
+  host?: string;
   /** More of the arguments of each process. */
   args?(name: ProcessName): readonly string[];
   /** More of the environment of each process, such as node's own options. */
@@ -99,7 +101,7 @@ export class Tunnel {
     await mkdir(options.folder, { recursive: true, mode: 0o700 });
     const authority = await CertificateAuthority.create("fairlead demo authority", 30);
     const people = [options.person, ADMINISTRATOR, ...(options.others ?? [])];
-    const tunnel = new Tunnel(options, authority, await startIssuer(authority, AUDIENCE, people));
+    const tunnel = new Tunnel(options, authority, await startIssuer(authority, AUDIENCE, people, options.host));
     await tunnel.#writeConfiguration(people);
     return tunnel;
   }
@@ -107,11 +109,20 @@ export class Tunnel {
   /** Starts all processes, makes the cluster and a rule for the person. What had started is ended if one fails. */
   async start(): Promise<void> {
     try {
-      await this.#startAll();
+      await Promise.all([this.#startRelay(), this.startProcess("identity proxy")]);
+      await this.#makeCluster();
+      await this.startProcess("agent");
+      await this.startProcess("client proxy");
     } catch (error) {
       await this.stop();
       throw error;
     }
+  }
+
+  /** Starts the relay alone, and makes the rule: cluster, agent and identity proxy are made by other means. */
+  async startRelay(): Promise<void> {
+    await this.#startRelay();
+    await this.#makeRule();
   }
 
   /** The cluster's name at the relay. */
@@ -121,6 +132,10 @@ export class Tunnel {
 
   get relayUrl(): string {
     return this.#relayUrl;
+  }
+
+  get #host(): string {
+    return this.#options.host ?? "127.0.0.1";
   }
 
   /** The identity proxy's own kubeconfig. */
@@ -143,9 +158,9 @@ export class Tunnel {
     return this.file(`token-${email}`);
   }
 
-  /** The file with the token of the relay's administrator. */
-  get administratorTokenFile(): string {
-    return this.tokenFile(ADMINISTRATOR);
+  /** Keeps the relay. */
+  get administrator(): DemoPerson {
+    return ADMINISTRATOR;
   }
 
   /**
@@ -203,25 +218,31 @@ export class Tunnel {
     this.issuer.stop();
   }
 
-  async #startAll(): Promise<void> {
-    const { cluster, person } = this.#options;
-    const [relay] = await Promise.all([this.startProcess("relay"), this.startProcess("identity proxy")]);
+  async #startRelay(): Promise<void> {
+    const relay = await this.startProcess("relay");
     this.#relayUrl = String(relay.url);
     for (const from of ["client proxy", "agent"] as const) {
       this.#relayUrls[from] = (await this.#options.relayUrlFor?.(from, this.#relayUrl)) ?? this.#relayUrl;
     }
     await this.#writeRelayConfig(new URL(this.#relayUrl).host); // the same port when it is started again
+  }
+
+  async #makeCluster(): Promise<void> {
+    const { cluster } = this.#options;
     const created = JSON.parse(await this.cli(ADMINISTRATOR, "clusters", "create", cluster, "--output", "json"));
     await writeFile(this.file("join-token"), created.joinToken, { mode: 0o600 });
+    await this.#makeRule();
+  }
+
+  async #makeRule(): Promise<void> {
+    const { cluster, person } = this.#options;
     await this.cli(ADMINISTRATOR, "rules", "create", "everybody", "--user", person.email, "--cluster", cluster);
-    await this.startProcess("agent");
-    await this.startProcess("client proxy");
   }
 
   async #writeConfiguration(people: readonly DemoPerson[]): Promise<void> {
     const { cert, key } = await this.#authority.issue({
       commonName: "fairlead demo relay",
-      hosts: ["127.0.0.1"],
+      hosts: [this.#host],
       days: 30,
     });
     const files = { "ca.crt": this.#authority.pem, "relay.crt": cert, "relay.key": key };
@@ -237,7 +258,7 @@ export class Tunnel {
     await this.#writeAuthentication("identity-proxy-authentication.yaml", inCluster);
     for (const [name, text] of Object.entries(files)) await writeFile(this.file(name), text, { mode: 0o600 });
     for (const one of people) await writeFile(this.tokenFile(one), await this.issuer.tokenFor(one), { mode: 0o600 });
-    await this.#writeRelayConfig("127.0.0.1:0");
+    await this.#writeRelayConfig(`${this.#host}:0`);
   }
 
   async #writeAuthentication(name: string, jwt: readonly object[]): Promise<void> {

@@ -38,7 +38,8 @@ let watch: RunningProgram;
 let execs: RunningProgram[];
 const others = new Map<object | undefined, RunningProgram>();
 
-const EXEC = ["exec", "-i", "p1", "--", "sh", "-c", "echo begun; read line; echo came $line"];
+/** It lasts a little beyond its output: over SPDY, a command that ends at once can lose it without us too (ADR 6). */
+const EXEC = ["exec", "-i", "p1", "--", "sh", "-c", "echo begun; read line; echo came $line; sleep 1"];
 const watchIn = (kubectl: Kubectl, name: string) => kubectl.start(["get", "configmaps", "-n", name, "-w"]);
 const newest = kubectls(cluster).at(-1)?.kubectl;
 

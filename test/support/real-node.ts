@@ -90,6 +90,15 @@ export class RealNode {
     await this.admin(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
   }
 
+  /** The working set of each pod of a namespace, in MiB, as the kubelet saw it last (every 10 s). */
+  async memoryOf(namespace: string): Promise<Map<string, number>> {
+    const summary = await this.admin(["get", "--raw", `/api/v1/nodes/${this.#place.name}/proxy/stats/summary`]);
+    const pods: { podRef: { name: string; namespace: string }; memory?: { workingSetBytes?: number } }[] =
+      JSON.parse(summary).pods;
+    const ours = pods.filter(({ podRef }) => podRef.namespace === namespace);
+    return new Map(ours.map(({ podRef, memory }) => [podRef.name, (memory?.workingSetBytes ?? 0) / 2 ** 20]));
+  }
+
   /** Gives the node an image, from an archive as `docker save` writes it; pods need `imagePullPolicy: Never`. */
   async importImage(tar: string): Promise<void> {
     const inside = ["--target", String(this.#firstProcess), "--mount", "--net", "--pid"];

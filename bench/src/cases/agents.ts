@@ -130,7 +130,7 @@ async function timed<T>(act: () => Promise<T>): Promise<{ result: T; seconds: nu
 async function makeClusters({ tunnel }: FairleadPath, count: number): Promise<string[]> {
   const [ca, token] = await Promise.all([
     readFile(tunnel.file("ca.crt"), "utf8"),
-    readFile(tunnel.administratorTokenFile, "utf8"),
+    readFile(tunnel.tokenFile(tunnel.administrator), "utf8"),
   ]);
   const names = Array.from({ length: count }, (_, i) => `light-${i}`);
   return createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);

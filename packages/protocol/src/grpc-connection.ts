@@ -1,4 +1,10 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import type { Socket } from "node:net";
 import { dial } from "./dial.ts";
 import { LANE_CLIENT_OPTIONS } from "./http2-settings.ts";
@@ -33,13 +39,20 @@ type State =
  */
 export class GrpcConnection {
   readonly #peer: () => PeerAddress;
+  readonly #goingAway: () => void;
   #state: State = { name: "idle" };
   /** All that live, the current one and those of peers that drain, each with its socket. */
   readonly #sessions = new Map<ClientHttp2Session, Socket>();
 
-  /** @param peer where the peer is; asked anew for each connection, since certificates change */
-  constructor(peer: () => PeerAddress) {
+  /**
+   * @param peer where the peer is; asked anew for each connection, since certificates change
+   * @param goingAway the peer is stopping (GOAWAY, RFC 9113, 6.8): streams that are open go on for a while, and the next
+   *   one gets a connection of its own. Lanes without an exchange are to be ended, by their requester: it alone knows
+   *   that no request is on its way
+   */
+  constructor(peer: () => PeerAddress, goingAway: () => void = () => {}) {
     this.#peer = peer;
+    this.#goingAway = goingAway;
   }
 
   /** Opens a stream, now or when the connection is there. */
@@ -106,6 +119,9 @@ export class GrpcConnection {
     // As when the peer refuses our certificate (TLS 1.3 tells it late): node would keep the socket for good.
     socket.on("error", () => socket.destroy());
     const pings = setInterval(() => this.#ping(session), PING_INTERVAL_MS);
+    session.on("goaway", (code) => {
+      if (code === constants.NGHTTP2_NO_ERROR) this.#goingAway();
+    });
     session.on("error", () => {}); // "close" follows; each stream tells its owner
     session.on("close", () => {
       clearInterval(pings);

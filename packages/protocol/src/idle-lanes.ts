@@ -13,6 +13,8 @@ export class IdleLanes {
   readonly #idle: { lane: Lane; sinceMs: number }[] = [];
   readonly #ended: (lane: Lane) => void;
   readonly #trim = setInterval(() => this.#endSurplus(), SURPLUS_LANE_MS / 2);
+  /** Lanes whose peer is stopping: they are ended as they fall idle. */
+  readonly #retired = new WeakSet<Lane>();
 
   /** @param ended hears of a lane that is ended as one too many; it closes when the peer has ended it too */
   constructor(ended: (lane: Lane) => void) {
@@ -31,16 +33,23 @@ export class IdleLanes {
 
   /** Takes a lane in that has no exchange, or none any more. */
   keep(lane: Lane): void {
-    this.#idle.push({ lane, sinceMs: Date.now() });
     // No frame is legal between exchanges: the lane's order refuses it.
     lane.start({ frame: () => {}, drained: () => {}, idle: () => {}, closed: () => {} });
     lane.resume();
+    if (this.#retired.has(lane)) return this.#end(lane);
+    this.#idle.push({ lane, sinceMs: Date.now() });
   }
 
   /** A lane is gone, or is to be taken by nobody. */
   forget(lane: Lane): void {
     const at = this.#idle.findIndex((entry) => entry.lane === lane);
     if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  /** The lanes' peer is stopping: those that are idle are ended now, and the others when they are kept. */
+  retire(lanes: Iterable<Lane>): void {
+    for (const lane of lanes) this.#retired.add(lane);
+    for (const { lane } of this.#idle.filter(({ lane }) => this.#retired.has(lane))) this.#end(lane);
   }
 
   /** Ends no lanes any more. */
@@ -53,10 +62,12 @@ export class IdleLanes {
     const surplus = this.#idle
       .filter(({ sinceMs }) => sinceMs < before)
       .slice(0, Math.max(0, this.#idle.length - IDLE_LANES));
-    for (const { lane } of surplus) {
-      this.forget(lane);
-      this.#ended(lane);
-      lane.end();
-    }
+    for (const { lane } of surplus) this.#end(lane);
+  }
+
+  #end(lane: Lane): void {
+    this.forget(lane);
+    this.#ended(lane);
+    lane.end();
   }
 }

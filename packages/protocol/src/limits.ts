@@ -27,3 +27,9 @@ export const MAX_CLUSTER_EXCHANGES = 5_000;
 
 /** How long a request waits, before it has gone on, for a relay or an agent that is just away, in milliseconds. */
 export const LANE_WAIT_MS = 4_000;
+
+/**
+ * How long the requester of a lane without an exchange has to end it once its server is stopping, in milliseconds. Only
+ * the requester knows that no request is on its way; a server that ends it could lose one.
+ */
+export const REQUESTER_ENDS_MS = 2_000;

@@ -12,13 +12,13 @@ describe("an address", () => {
     ["[::1]:8443", "::1", 8443],
     ["[fe80::AB]:1", "fe80::AB", 1],
     ["[::]:80", "::", 80],
+    [":8443", "", 8443],
   ])("%s is a host and a port", (address, host, port) => {
     expect(splitAddress(address)).toEqual([host, port]);
   });
 
   it.each([
     [""],
-    [":8443"],
     ["8443"],
     ["localhost"],
     ["localhost:"],

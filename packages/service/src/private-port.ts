@@ -88,10 +88,10 @@ function observeStalls(registry: Registry): void {
   });
 }
 
-/** Splits `host:port`; IPv6 hosts stand in brackets. @throws Error if it is not of that form */
+/** Splits `host:port`; IPv6 hosts stand in brackets; no host: all addresses. @throws Error if it is not of that form */
 export function splitAddress(address: string): [host: string, port: number] {
-  const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(address);
+  const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(address);
   if (match === null || Number(match[3]) > 65_535)
-    throw new Error(`${address}: an address is HOST:PORT, such as 127.0.0.1:8443`);
+    throw new Error(`${address}: an address is HOST:PORT, such as 127.0.0.1:8443, or :PORT for all addresses`);
   return [match[1] ?? match[2] ?? "", Number(match[3])];
 }

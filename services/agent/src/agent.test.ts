@@ -6,7 +6,7 @@ import type { Logger } from "@fairlead/service";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { Agent } from "./agent.ts";
 import { IdentityProxyFixture } from "./identity-proxy-fixture.ts";
-import { RelayFixture } from "./relay-fixture.ts";
+import { type OfferedLane, RelayFixture } from "./relay-fixture.ts";
 
 const PROOF = "proof.canary-7f3a";
 
@@ -399,16 +399,53 @@ describe("a relay that stops", () => {
     expect(agent.problem).toBeUndefined();
   });
 
-  it("gets no new lane on the old session", async () => {
+  it("gets of the old session the lanes that it asks for, and no other", async () => {
     agent.start();
     const old = await relay.accept(1);
-    await relay.takeLanes(1);
+    const [first] = await relay.takeLanes(1);
     old.control.send({ frame: { case: "drain", value: {} } });
-    old.demand(3);
+    old.demand(2);
+    const asked = await relay.takeLanes(2);
+    const sessionOf = (lane: OfferedLane | undefined) => Buffer.from(lane?.sessionId ?? []);
+    for (const lane of asked) expect(sessionOf(lane)).toEqual(Buffer.from(old.sessionId));
     const fresh = await relay.accept(1);
-    const [lane] = await relay.takeLanes(1);
-    expect(Buffer.from(lane?.sessionId ?? [])).toEqual(Buffer.from(fresh.sessionId));
+    first?.lane.end();
+    expect(sessionOf((await relay.takeLanes(1))[0])).toEqual(Buffer.from(fresh.sessionId));
     expect(relay.lanes.size).toBe(0);
+  });
+});
+
+describe("an identity proxy that stops", () => {
+  it("is left for the next one: a session of its own, and the lanes of the old one end when the relay ends them", async () => {
+    agent.start();
+    const old = await relay.accept(2);
+    const [busy, idle] = await relay.takeLanes(2);
+    busy?.request("one");
+    const inbound = await identityProxy.laneOf("one");
+    const [ahead] = await relay.takeLanes(1);
+    identityProxy.goAway();
+    await relay.accept(1);
+    await relay.takeLanes(1);
+    while ((await old.said.take()).case !== "drain");
+    idle?.request("late"); // it was on its way when the agent said that it drains
+    (await identityProxy.laneOf("late")).answer("answered all the same");
+    expect(await idle?.answer()).toBe("answered all the same");
+    inbound.answer("still answered");
+    expect(await busy?.answer()).toBe("still answered");
+    expect(agent.counts.sessions).toBe(2);
+    for (const lane of [busy, idle, ahead]) lane?.lane.end();
+    await until(() => agent.counts.sessions === 1);
+    expect(agent.problem).toBeUndefined();
+  });
+
+  it("does not keep the agent from stopping where the relay never ends a lane", async () => {
+    agent.start();
+    await relay.accept(1);
+    await relay.takeLanes(1);
+    const begun = Date.now();
+    await agent.stop(60_000);
+    expect(Date.now() - begun).toBeLessThan(10_000);
+    expect(agent.counts.lanes).toBe(0);
   });
 });
 

@@ -38,6 +38,8 @@ export class Agent {
   readonly #identityProxy: GrpcConnection;
   readonly #health: ClusterHealth;
   readonly #sessions = new Map<Session, GrpcConnection>();
+  /** Sessions whose lanes lead to an identity proxy that is stopping: they are drained when there is another. */
+  readonly #outdated = new Set<Session>();
   #timer: NodeJS.Timeout | undefined;
   #current: Session | undefined;
   /** Why there is no session. */
@@ -46,7 +48,10 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#identityProxy = new GrpcConnection(() => options.identityProxy.address());
+    this.#identityProxy = new GrpcConnection(
+      () => options.identityProxy.address(),
+      () => this.#leaveIdentityProxy(),
+    );
     this.#health = new ClusterHealth({
       identityProxy: this.#identityProxy,
       nodeCount: options.nodeCount,
@@ -109,6 +114,8 @@ export class Agent {
       registered: () => {
         this.#backoff.reset();
         log.info({ relay: relay.name }, "attached");
+        for (const outdated of this.#outdated) void outdated.drain(Number.POSITIVE_INFINITY);
+        this.#outdated.clear();
       },
       lanesOpened: () => this.#health.start(),
       draining: () => {
@@ -121,9 +128,19 @@ export class Agent {
     this.#sessions.set(session, client);
   }
 
+  /** Lanes lead to one identity proxy for good: those of a new session lead to the one that comes after it. */
+  #leaveIdentityProxy(): void {
+    const session = this.#current;
+    if (this.#stopped || session === undefined) return;
+    this.#options.log.info("the identity proxy is stopping; attaching anew");
+    this.#outdated.add(session);
+    this.#redial();
+  }
+
   #onClosed(session: Session, error: FairleadError | undefined): void {
     this.#sessions.get(session)?.close();
     this.#sessions.delete(session);
+    this.#outdated.delete(session);
     if (this.#stopped || this.#current !== session) return;
     if (error?.code === ErrorCode.TOKEN_REFUSED) this.#options.enrolment.refused();
     const reason = error?.message ?? "ended by the relay";

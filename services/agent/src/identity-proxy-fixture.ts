@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   CheckResponseSchema,
@@ -63,6 +64,7 @@ export class IdentityProxyFixture {
   ready = true;
   readonly #path: string;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sockets = new Set<Socket>();
   #server: Http2Server | undefined;
 
   constructor(path: string) {
@@ -75,6 +77,10 @@ export class IdentityProxyFixture {
 
   async start(): Promise<void> {
     const server = createServer(LANE_SERVER_OPTIONS);
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
     server.on("session", (session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
@@ -99,12 +105,17 @@ export class IdentityProxyFixture {
     call.end();
   }
 
-  /** Cuts all connections and listens no more. */
+  /** Tells all peers that it is stopping. What is open goes on, and others still get in. */
+  goAway(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
+  /** Cuts all connections without a word, as when it is killed, and listens no more. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
     if (server === undefined) return;
-    for (const session of this.#sessions) session.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 

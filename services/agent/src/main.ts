@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { runService } from "@fairlead/service";
 import { Agent } from "./agent.ts";
 import { doctorCommand } from "./doctor/doctor-command.ts";
@@ -58,12 +58,14 @@ async function runAgent(options: Options): Promise<void> {
 async function checkCanJoin(store: StateStore, joinToken: () => string | undefined): Promise<void> {
   const { state } = await store.load();
   if (state.certificate !== undefined || joinToken() !== undefined) return;
-  throw new Error("the agent has not joined yet: give --join-token-file FILE, from `fairlead clusters create`");
+  throw new Error(
+    "the agent has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints",
+  );
 }
 
-/** @throws Error that never has a part of the token in it */
+/** An agent that has joined needs none: the file may be gone. @throws Error that never has a part of the token in it */
 function readToken(file: string | undefined): string | undefined {
-  if (file === undefined) return undefined;
+  if (file === undefined || !existsSync(file)) return undefined;
   const token = readFileSync(file, "utf8").trim();
   if (!/^flj_[\w-]+$/.test(token)) throw new Error(`what is in ${file} is not a join token`);
   return token;

@@ -4,7 +4,7 @@ import { addProcessOptions, type Logger, type ServiceCommandOptions } from "@fai
 import { Command, Option } from "commander";
 import type { Peer } from "./agent.ts";
 import { FolderStore } from "./enrolment/folder-store.ts";
-import { type OwnCluster, ownCluster } from "./enrolment/own-cluster.ts";
+import type { OwnCluster } from "./enrolment/own-cluster.ts";
 import { VERSION } from "./version.ts";
 
 /** What the agent's command line says. */
@@ -82,7 +82,10 @@ export async function stateOf({ stateFolder, stateSecret }: Options, log: Pick<L
   if (stateFolder !== undefined && stateSecret === undefined) {
     return { store: new FolderStore(stateFolder), uid: "", nodeCount: async () => 0 };
   }
-  if (stateSecret !== undefined && stateFolder === undefined) return ownCluster(stateSecret, log);
+  if (stateSecret !== undefined && stateFolder === undefined) {
+    const { ownCluster } = await import("./enrolment/own-cluster.ts"); // a client for Kubernetes: large, of no use elsewhere
+    return ownCluster(stateSecret, log);
+  }
   throw new Error(
     "give --state-folder FOLDER, or in a cluster --state-secret NAMESPACE/NAME: what the agent keeps its key in",
   );

@@ -14,6 +14,7 @@ import {
   LANE_WAY_METADATA,
   MAX_AGENT_LANES,
   methodPath,
+  REQUESTER_ENDS_MS,
   type Registered,
   type RelayFrame,
   RelayFrameSchema,
@@ -66,6 +67,8 @@ export class Session {
   #condition: Condition | undefined;
   /** What the relay was told last. */
   #sent: Condition | undefined;
+  /** The relay is stopping, and asks for lanes still. */
+  #moving = false;
   #ending = false;
 
   constructor(options: SessionOptions) {
@@ -102,12 +105,19 @@ export class Session {
     this.#control.send({ frame: { case: "condition", value: condition } });
   }
 
-  /** Takes no new exchange, lets those under way end within `graceMs`, and closes. */
+  /**
+   * Asks the relay for no new exchange, and closes when those under way have ended and the relay has ended the idle lanes.
+   *
+   * @param graceMs how long that may take, in milliseconds
+   */
   async drain(graceMs: number): Promise<void> {
+    if (this.#registered && !this.#ending) this.#control.send({ frame: { case: "drain", value: {} } });
     this.#ending = true;
-    if (this.#registered) this.#control.send({ frame: { case: "drain", value: {} } });
-    const deadline = Date.now() + graceMs;
-    while (this.counts.exchanges > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+    const begun = Date.now();
+    while (this.#pairs.size > 0 && Date.now() < begun + graceMs) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      if (this.#busy.size === 0 && Date.now() > begun + REQUESTER_ENDS_MS) break;
+    }
     const stopping = new FairleadError(ErrorCode.DRAINING, Hop.AGENT, "the agent is stopping");
     for (const pair of this.#pairs) pair.end(stopping);
     this.#control.end();
@@ -128,7 +138,7 @@ export class Session {
       case "laneDemand":
         return this.#open(frame.value.lanes);
       case "drain":
-        this.#ending = true;
+        this.#moving = true;
         return this.#options.draining();
       case undefined:
         return;
@@ -144,6 +154,7 @@ export class Session {
 
   /** Opens what is missing of the idle lanes that the relay wants, so that the next request finds one. */
   #keepIdleLanes(): void {
+    if (this.#moving) return;
     const wanted = this.#registered?.idleLanes ?? 0;
     this.#open(wanted - (this.#pairs.size - this.#busy.size));
   }

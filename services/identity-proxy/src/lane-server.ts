@@ -23,6 +23,7 @@ import {
   LANE_SERVER_OPTIONS,
   Lane,
   methodPath,
+  REQUESTER_ENDS_MS,
   receiveWindows,
 } from "@fairlead/protocol";
 import { type LaneWay, laneWayOf } from "./lane-way.ts";
@@ -108,7 +109,7 @@ export class LaneServer {
     return typeof address === "object" && address ? `https://${address.address}:${address.port}` : `unix:${address}`;
   }
 
-  /** Takes no new lane, and ends all after `graceMs` or when the last exchange has ended. */
+  /** Takes no new lane, and ends all after `graceMs` or when the last exchange has ended and the agent has left. */
   async stop(graceMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
@@ -117,8 +118,8 @@ export class LaneServer {
     const endIdle = (): void => {
       for (const lane of this.#lanes.keys()) if (!lane.inExchange) lane.end();
     };
-    endIdle();
-    const poll = setInterval(endIdle, 50);
+    const begun = Date.now();
+    const poll = setInterval(() => Date.now() > begun + REQUESTER_ENDS_MS && endIdle(), 50);
     const cut = setTimeout(() => {
       for (const lane of this.#lanes.keys()) lane.reset(stopping);
       for (const session of this.#sessions) session.destroy();

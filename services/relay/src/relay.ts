@@ -8,6 +8,7 @@ import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fa
 import { ClusterStates } from "./clusters/cluster-states.ts";
 import { StateWebhook, secretOf } from "./clusters/state-webhook.ts";
 import type { RelayConfig, WebhookConfig } from "./config.ts";
+import { drain } from "./drain.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
@@ -57,8 +58,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     totals: () => [{ name: "refused_exchanges", label: "limit", values: limits.refusals }],
     stop: async (graceMs) => {
       webhook?.stop();
-      attachments.drain();
-      await drain(port, access, graceMs);
+      await drain({ port, access, attachments }, graceMs);
       clearInterval(expiry);
       await app.close();
       await app.get<Store>(STORE).destroy();
@@ -89,15 +89,4 @@ function requestHandler(rpc: RequestHandler, adapter: FastifyAdapter): RequestHa
       response.end();
     }
   };
-}
-
-/** Lets exchanges end within the grace; idle lanes are ended as they fall idle. */
-async function drain(port: PublicPort, access: AccessServiceHandler, graceMs: number): Promise<void> {
-  port.drain();
-  const deadline = Date.now() + graceMs;
-  do {
-    access.endIdle();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  } while (access.busyLanes > 0 && Date.now() < deadline);
-  port.destroy();
 }

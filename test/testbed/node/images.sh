@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$1
-pack=$here/../../../deploy/images/pack.sh
+root=$here/../../..
 case $(uname -m) in
 x86_64) architecture=amd64 ;;
 aarch64) architecture=arm64 ;;
@@ -14,8 +14,10 @@ mkdir -p "$bin/images"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+pack() { "$root/node_modules/.bin/node" "$root/deploy/images/src/pack.ts" "$@"; }
+
 # image NAME CONFIG: packs the folder of that name, unless the image is there.
-image() { [ -f "$bin/images/$1.tar" ] || "$pack" "$work/$1" "$bin/images/$1.tar" "docker.io/local/$1:1" "$architecture" "$2"; }
+image() { [ -f "$bin/images/$1.tar" ] || pack "$work/$1" "$bin/images/$1.tar" "docker.io/local/$1:1" "$architecture" "$2"; }
 
 mkdir "$work"/{pause,coredns}
 cp "$bin/pause" "$work/pause/"
@@ -23,14 +25,14 @@ cp "$bin/coredns" "$work/coredns/"
 image pause '{"Entrypoint":["/pause"],"User":"65535:65535"}'
 image coredns '{"Entrypoint":["/coredns"]}'
 
-root=$work/busybox
-mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,etc,root,tmp,proc,sys,dev}
-chmod 1777 "$root/tmp"
-cp /bin/busybox "$root/bin/"
+busybox=$work/busybox
+mkdir -p "$busybox"/{bin,sbin,usr/bin,usr/sbin,etc,root,tmp,proc,sys,dev}
+chmod 1777 "$busybox/tmp"
+cp /bin/busybox "$busybox/bin/"
 for applet in $(/bin/busybox --list-full); do
-  mkdir -p "$root/$(dirname "$applet")"
-  [ -e "$root/$applet" ] || ln -s /bin/busybox "$root/$applet"
+  mkdir -p "$busybox/$(dirname "$applet")"
+  [ -e "$busybox/$applet" ] || ln -s /bin/busybox "$busybox/$applet"
 done
-printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$root/etc/passwd"
-printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$busybox/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\n' >"$busybox/etc/group"
 image busybox '{"Cmd":["sh"],"Env":["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}'

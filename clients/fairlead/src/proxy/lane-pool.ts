@@ -21,7 +21,7 @@ const ATTEMPT_MS = 3_000;
 /** The client proxy's lanes to the relay: reused, opened as they are needed, with one opened ahead. */
 export class LanePool {
   readonly #url: URL;
-  readonly #connect: () => GrpcConnection;
+  readonly #connect: (goingAway: () => void) => GrpcConnection;
   readonly #lanes = new Set<Lane>();
   readonly #idle = new IdleLanes((lane) => this.#lanes.delete(lane));
   #connection: GrpcConnection | undefined;
@@ -30,9 +30,9 @@ export class LanePool {
 
   /**
    * @param url the relay's address, for error sentences
-   * @param connect makes a connection to the relay
+   * @param connect makes a connection to the relay, which tells when the relay is stopping
    */
-  constructor(url: URL, connect: () => GrpcConnection) {
+  constructor(url: URL, connect: (goingAway: () => void) => GrpcConnection) {
     this.#url = url;
     this.#connect = connect;
   }
@@ -93,7 +93,7 @@ export class LanePool {
 
   /** Opens a lane and waits for its `ready`: from then on the relay is known to be there. */
   async #open(): Promise<Lane> {
-    this.#connection ??= this.#connect();
+    this.#connection ??= this.#connect(() => this.#idle.retire(this.#lanes));
     const stream = new GrpcClientStream(this.#connection, EXCHANGE_PATH, { peerHop: Hop.RELAY });
     const lane = new Lane(stream, "requester", Hop.RELAY);
     const { promise, resolve, reject } = Promise.withResolvers<Lane>();

@@ -30,8 +30,8 @@ export interface RelayConnection {
   token: TokenSource;
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
-  /** A new connection for lanes. */
-  openLanes(): GrpcConnection;
+  /** A new connection for lanes. @param goingAway the relay is stopping */
+  openLanes(goingAway: () => void): GrpcConnection;
 }
 
 /**
@@ -63,7 +63,7 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     token,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
-    openLanes: () => new GrpcConnection(() => peer),
+    openLanes: (goingAway) => new GrpcConnection(() => peer, goingAway),
   };
 }
 

@@ -23,7 +23,7 @@ export function doctorCommand(): Command {
 
 const EXAMPLES = `
 Examples:
-  kubectl exec deploy/fairlead-agent -- fairlead-agent doctor     # an agent that has its options by the environment
+  kubectl exec deployment/fairlead-agent -- node /app/main.js doctor     # in a pod of our image and chart
   fairlead-agent doctor --relay https://relay.example.com --state-folder /var/lib/fairlead-agent \\
     --identity-proxy unix:/run/fairlead/identity.sock
 

@@ -1,5 +1,5 @@
 import type { Logger } from "@fairlead/service";
-import type { CoreV1Api } from "@kubernetes/client-node";
+import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { SecretStore } from "./secret-store.ts";
 import type { StateStore } from "./state-store.ts";
 
@@ -19,7 +19,6 @@ export interface OwnCluster {
 export async function ownCluster(secret: string, log: Pick<Logger, "warn">): Promise<OwnCluster> {
   const [namespace, name, ...more] = secret.split("/");
   if (!namespace || !name || more.length > 0) throw new Error(`--state-secret ${secret}: NAMESPACE/NAME is due`);
-  const { CoreV1Api, KubeConfig } = await import("@kubernetes/client-node"); // large, and of no use elsewhere
   const config = new KubeConfig();
   config.loadFromCluster();
   const api = config.makeApiClient(CoreV1Api);

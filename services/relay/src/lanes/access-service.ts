@@ -82,7 +82,12 @@ export class AccessServiceHandler {
     return [...this.#lanes].filter((lane) => lane.inExchange).length;
   }
 
-  /** Ends the lanes that have no exchange, so that clients open theirs elsewhere. */
+  /** How many lanes have no exchange. */
+  get idleLanes(): number {
+    return this.#lanes.size - this.busyLanes;
+  }
+
+  /** Ends the lanes that have no exchange, whose clients have not done so though the relay is stopping. */
   endIdle(): void {
     for (const lane of this.#lanes) if (!lane.inExchange) lane.end();
   }

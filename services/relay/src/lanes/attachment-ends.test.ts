@@ -31,8 +31,7 @@ describe("the end of an attachment", () => {
 
   it("is none if the agent leaves, or if either side has ended it", () => {
     expect(isLost(() => {}, undefined)).toBe(false);
-    expect(isLost((one) => one.agentDrains(), LOST)).toBe(false);
-    expect(isLost((one) => one.drain(), LOST)).toBe(false);
+    expect(isLost((one) => one.retire(), LOST)).toBe(false);
     expect(isLost((one) => one.end(LOST), LOST)).toBe(false);
   });
 });

@@ -63,8 +63,12 @@ export class Attachment {
     lane.onClose(() => this.#forget(lane));
   }
 
-  /** A lane has no exchange, or none any more. Its owner is this attachment until it is taken. */
+  /**
+   * A lane has no exchange, or none any more. Its owner is this attachment until it is taken. Once nothing new is to
+   * come, it is ended: by us, since the agent cannot know that no request is on its way.
+   */
   keep(lane: Lane): void {
+    if (this.#draining) this.#idle.retire([lane]);
     this.#idle.keep(lane);
   }
 
@@ -83,16 +87,15 @@ export class Attachment {
     this.#control.send({ frame: { case: "heartbeat", value: {} } });
   }
 
-  /** The agent said that it is stopping: it gets no new exchange. */
-  agentDrains(): void {
+  /** It gets no new exchange: the agent said that it is stopping, or the relay is. */
+  retire(): void {
     this.#draining = true;
+    this.#idle.retire(this.#lanes);
   }
 
   /** Tells the agent that the relay is stopping. */
-  drain(): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    this.#control.send({ frame: { case: "drain", value: {} } });
+  handOver(): void {
+    if (!this.#draining) this.#control.send({ frame: { case: "drain", value: {} } });
   }
 
   /** Whether its connection, when it ends now, is lost: neither side has ended it. */

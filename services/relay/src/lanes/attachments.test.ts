@@ -130,7 +130,7 @@ describe("an exchange gets a lane", () => {
   it("of an agent that is not stopping", async () => {
     const stopping = new FakeAgent();
     stopping.offerLane();
-    stopping.attachment.agentDrains();
+    stopping.attachment.retire();
     const lane = new FakeAgent().offerLane();
     expect((await take()).lane).toBe(lane);
   });
@@ -195,7 +195,7 @@ describe("an exchange that waits", () => {
   it("is not served by an agent that is stopping", async () => {
     const agent = new FakeAgent();
     const outcome = watch(take());
-    agent.attachment.agentDrains();
+    agent.attachment.retire();
     agent.offerLane();
     await pass(0);
     expect(outcome.lane).toBeUndefined();
@@ -338,7 +338,30 @@ describe("when the relay stops", () => {
     await pass(0);
     expect(later.fault).toMatchObject({ code: ErrorCode.DRAINING });
     expect(attachments.waitingCount).toBe(0);
-    expect(agent.told.map((frame) => frame.case)).toEqual(["laneDemand", "drain"]);
+    expect(agent.told.map((frame) => frame.case)).toEqual(["laneDemand"]);
+  });
+
+  it("it tells its agents first, takes no other in, and serves what comes still", async () => {
+    const agent = new FakeAgent();
+    attachments.handOver();
+    expect(agent.told.map((frame) => frame.case)).toEqual(["drain"]);
+    expect(() => attachments.checkTakesAgents()).toThrow(/the relay is stopping/);
+    const outcome = watch(take());
+    const lane = agent.offerLane();
+    await pass(0);
+    expect(outcome.lane).toBe(lane);
+  });
+
+  it("idle lanes are ended by it, and the others when they have served", async () => {
+    const agent = new FakeAgent();
+    const [idle, busy] = [agent.offerLane(), agent.offerLane()];
+    expect((await take()).lane).toBe(busy);
+    const ended = jest.spyOn(busy, "end");
+    const endedIdle = jest.spyOn(idle, "end");
+    attachments.drain();
+    expect([endedIdle.mock.calls.length, ended.mock.calls.length]).toEqual([1, 0]);
+    attachments.offer({ lane: busy, attachment: agent.attachment });
+    expect(ended.mock.calls.length).toBe(1);
   });
 
   it("a lane that comes back serves nobody", async () => {
@@ -386,11 +409,11 @@ describe("an attachment", () => {
     agent.leave();
   });
 
-  it("tells the agent once that the relay stops, and takes no exchange from then on", () => {
+  it("that is stopping takes no exchange, and is not told to attach elsewhere", () => {
     const agent = new FakeAgent();
-    agent.attachment.drain();
-    agent.attachment.drain();
-    expect(agent.told.map((frame) => frame.case)).toEqual(["drain"]);
+    agent.attachment.retire();
+    agent.attachment.handOver();
+    expect(agent.told).toEqual([]);
     expect(agent.attachment.accepts).toBe(false);
   });
 

@@ -20,6 +20,7 @@ export class Attachments {
   readonly #waiting = new Map<string, Waiting[]>();
   /** For clusters whose agent is away. */
   readonly #patience = new Map<string, Patience>();
+  #handingOver = false;
   #draining = false;
 
   /** The attachments of a cluster. */
@@ -58,10 +59,21 @@ export class Attachments {
     else this.#byCluster.delete(cluster);
   }
 
-  /** The relay is stopping: agents are told to attach elsewhere, and what waits for a lane is refused. */
+  /** The relay is stopping: agents are told to attach elsewhere, and none is taken in. What comes is served still. */
+  handOver(): void {
+    this.#handingOver = true;
+    for (const attachment of this.all()) attachment.handOver();
+  }
+
+  /** @throws FairleadError DRAINING if agents have to attach elsewhere */
+  checkTakesAgents(): void {
+    if (this.#handingOver) throw draining();
+  }
+
+  /** Nothing is served any more but what is under way: what waits for a lane is refused. */
   drain(): void {
     this.#draining = true;
-    for (const attachment of this.all()) attachment.drain();
+    for (const attachment of this.all()) attachment.retire();
     for (const queue of this.#waiting.values()) for (const waiting of queue.splice(0)) waiting.reject(draining());
   }
 

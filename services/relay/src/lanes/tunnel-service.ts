@@ -137,6 +137,7 @@ export class TunnelServiceHandler {
     { agentVersion, clusterUid }: Register,
     control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>,
   ): Attachment {
+    this.#attachments.checkTakesAgents();
     if (isOlder(agentVersion, this.#oldestAgent)) throw tooOld(agentVersion, this.#oldestAgent);
     const { joinId } = this.#agents.attach(agent, clusterUid);
     const { cluster } = agent;
@@ -154,7 +155,7 @@ export class TunnelServiceHandler {
   #onFrame(attachment: Attachment | undefined, { frame }: AgentFrame): void {
     if (frame.case === "heartbeat") attachment?.heartbeat();
     else if (frame.case === "drain" && attachment) {
-      attachment.agentDrains();
+      attachment.retire();
       this.#states.ended(attachment.cluster, "the agent is stopping");
     } else if (frame.case === "condition" && attachment) {
       const { problem, report } = frame.value;

@@ -4,6 +4,7 @@ import {
   type Http2SecureServer,
   Http2ServerRequest,
   Http2ServerResponse,
+  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -54,6 +55,8 @@ export class PublicPort {
   readonly #listener: PacedListener;
   readonly #server: Http2SecureServer;
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Those of agents, or of who says so. */
+  readonly #agents = new WeakSet<Http2Session>();
   readonly #idle = new IdleSessions();
 
   constructor(tls: PortTls, access: AccessServiceHandler, tunnel: TunnelServiceHandler, handle: RequestHandler) {
@@ -76,7 +79,7 @@ export class PublicPort {
       [methodPath(AccessService.method.exchange)]: (stream) => access.exchange(stream),
       [methodPath(TunnelService.method.serve)]: (stream) => tunnel.serve(stream),
       [methodPath(TunnelService.method.attach)]: (stream, headers) =>
-        tunnel.attach(stream, bearerToken(headers.authorization)),
+        this.#attach(stream, tunnel, bearerToken(headers.authorization)),
     };
     this.#listener = new PacedListener((socket) => this.#server.emit("connection", socket));
     this.#server.emit("listening"); // it never listens itself, and would let HTTP/1.1 take all its time
@@ -111,16 +114,21 @@ export class PublicPort {
     return typeof address === "object" && address ? address.port : port;
   }
 
-  /** Takes no new connection and no new stream; what is open goes on. */
+  /** Takes no new connection, and of clients no new stream; what is open goes on. Agents open lanes as they are asked. */
   drain(): void {
     this.#listener.close();
-    this.#server.close();
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions) if (!this.#agents.has(session)) session.close();
   }
 
   /** Cuts what is left. */
   destroy(): void {
+    this.#server.close();
     for (const session of this.#sessions) session.destroy();
+  }
+
+  #attach(stream: ServerHttp2Stream, tunnel: TunnelServiceHandler, proof: string | undefined): void {
+    if (stream.session) this.#agents.add(stream.session);
+    tunnel.attach(stream, proof);
   }
 
   #onSession(session: ServerHttp2Session): void {

@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+/** What Nest and ws look for and do without. */
+const ABSENT = [
+  "@nestjs/websockets",
+  "@nestjs/microservices",
+  "@nestjs/platform-express",
+  "class-transformer",
+  "class-validator",
+  "@fastify/static",
+  "@fastify/view",
+  "@fastify/multipart",
+  "bufferutil",
+  "utf-8-validate",
+];
+
+/** CommonJS packages in the bundle need what a module has not. */
+const COMMON_JS = [
+  'import { createRequire as __createRequire } from "node:module";',
+  "const require = __createRequire(import.meta.url);",
+  "const __filename = import.meta.filename;",
+  "const __dirname = import.meta.dirname;",
+].join("\n");
+
+/** A package of npm of which something is in a bundle. */
+export interface BundledPackage {
+  /** NAME@VERSION */
+  readonly id: string;
+  /** The texts of its licence, which go where it goes. */
+  readonly licence: string;
+}
+
+/**
+ * Makes one file of a program and of all that it imports.
+ *
+ * @param root the checkout, built
+ * @param entry the program, relative to `root`
+ * @returns of what packages of npm something was taken
+ */
+export async function bundle(root: string, entry: string, outfile: string): Promise<BundledPackage[]> {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    metafile: true,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    mainFields: ["module", "main"],
+    external: ABSENT.flatMap((name) => [name, `${name}/*`]),
+    banner: { js: COMMON_JS },
+    legalComments: "none",
+    logLevel: "warning",
+  });
+  const folders = new Set<string>();
+  for (const input of Object.keys(metafile.inputs)) {
+    const [, folder] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
+    if (folder !== undefined) folders.add(folder);
+  }
+  return [...folders].map((folder) => packageIn(join(root, folder)));
+}
+
+function packageIn(folder: string): BundledPackage {
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
+  const texts = files.sort().map((file) => readFileSync(join(folder, file), "utf8"));
+  return { id: `${name}@${version}`, licence: texts.join("\n") || `${license}\n` };
+}

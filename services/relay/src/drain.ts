@@ -1,0 +1,40 @@
+import { REQUESTER_ENDS_MS } from "@fairlead/protocol";
+import type { AccessServiceHandler } from "./lanes/access-service.ts";
+import type { Attachments } from "./lanes/attachments.ts";
+import type { PublicPort } from "./port/public-port.ts";
+
+/** How long agents have to attach to another relay before clients go there, in milliseconds. */
+const AGENTS_MOVE_MS = 1_000;
+/** How often is looked whether a step is over, in milliseconds. */
+const LOOK_MS = 50;
+
+/** What a relay stops. */
+export interface Stopped {
+  port: PublicPort;
+  access: AccessServiceHandler;
+  attachments: Attachments;
+}
+
+/**
+ * Stops a relay so that no request fails where another relay is in its place: agents go there first, then clients, and
+ * this one serves what still comes until both have gone. What is under way may end within the grace.
+ *
+ * @param graceMs how long all of it may take, in milliseconds
+ */
+export async function drain({ port, access, attachments }: Stopped, graceMs: number): Promise<void> {
+  const deadline = Date.now() + graceMs;
+  const passes = async (isOver: () => boolean, ms: number): Promise<void> => {
+    const until = Math.min(deadline, Date.now() + ms);
+    while (!isOver() && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  };
+  attachments.handOver();
+  await passes(() => attachments.all().length === 0, AGENTS_MOVE_MS);
+  port.drain();
+  await passes(() => access.idleLanes === 0, REQUESTER_ENDS_MS);
+  attachments.drain();
+  await passes(() => {
+    access.endIdle();
+    return access.busyLanes === 0;
+  }, graceMs);
+  port.destroy();
+}

@@ -1,0 +1,135 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, it } from "@jest/globals";
+import { parseAllDocuments } from "yaml";
+import { ChartScene, CLUSTER, NAMESPACE } from "../support/chart-scene.ts";
+import { Load } from "../support/load.ts";
+import { describeOnRealNode } from "../support/real-node-needs.ts";
+
+describeOnRealNode()("the agent's chart", () => {
+  let scene: ChartScene;
+  const admin = (...args: string[]) => scene.node.admin(["--namespace", NAMESPACE, ...args]);
+  const read = async (...args: string[]) => JSON.parse(await admin("get", "--output=json", ...args));
+
+  beforeAll(async () => {
+    scene = await ChartScene.start();
+  }, 900_000);
+
+  afterAll(() => scene?.stop());
+
+  it("takes a cluster from nothing to kubectl get pods, by helm and kubectl alone", async () => {
+    await scene.join(await scene.administrate("clusters", "create", CLUSTER));
+    await scene.release("install");
+    const { code, stdout } = await (await scene.proxy()).run(["get", "pods", "--namespace", NAMESPACE]);
+    expect(code).toBe(0);
+    expect(stdout.match(/^fairlead-(agent|identity-proxy)-\S+ +1\/1 +Running/gm)).toHaveLength(4);
+  });
+
+  it("has doctor in the agent's pod, which needs no options and finds nothing", async () => {
+    const report = await admin("exec", "deployment/fairlead-agent", "--", "node", "/app/main.js", "doctor");
+    expect(report).toMatch(/\nok {7}agent +2 attached\n(ok .*\n){3}\nAll is well\.\n$/);
+  });
+
+  it("leaves nothing to do but for the join token, which is of no use any more", async () => {
+    await admin("delete", "secret/fairlead-join-token");
+    await admin("rollout", "restart", "deployment/fairlead-agent");
+    await admin("rollout", "status", "deployment/fairlead-agent", "--timeout=60s");
+    const [cluster] = JSON.parse(await scene.administrate("clusters", "--output", "json"));
+    expect(cluster).toMatchObject({ name: CLUSTER, state: "Connected" });
+  });
+
+  it("runs pods that are restricted: no root, no writable root, no capability, no privilege to gain", async () => {
+    const { items } = await read("pods");
+    for (const { spec } of items) {
+      expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+      const [{ securityContext, resources }] = spec.containers;
+      expect(securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"] },
+      });
+      expect(resources.limits.memory).toBeDefined();
+      expect([spec.hostNetwork, spec.hostPID, spec.hostIPC]).toEqual([undefined, undefined, undefined]);
+    }
+    expect(items.length).toBeGreaterThanOrEqual(4);
+  });
+
+  it("keeps within three quarters of its memory's limits under load, as the node's statistics show it", async () => {
+    const load = new Load(scene.tunnel.kubeconfig, "/api/v1/pods", 16);
+    const most = new Map<string, number>();
+    while (load.count < 1_000) {
+      for (const [pod, mib] of await scene.node.memoryOf(NAMESPACE)) most.set(pod, Math.max(mib, most.get(pod) ?? 0));
+      await delay(1_000);
+    }
+    expect(Object.keys(await load.stop())).toEqual(["200"]);
+    console.log("MiB", Object.fromEntries(most));
+    expect(most.size).toBeGreaterThanOrEqual(4);
+    for (const mib of most.values()) expect(mib).toBeLessThan(192);
+  }, 120_000);
+
+  it.each([
+    {
+      account: "fairlead-agent",
+      may: {
+        "get nodes": "no",
+        "list nodes": "yes",
+        "get secrets/fairlead-agent-state": "yes",
+        "update secrets/fairlead-agent-state": "yes",
+        "get secrets/fairlead-agent-link": "no",
+        "list secrets": "no",
+        "create secrets": "no",
+        "get pods": "no",
+        "impersonate users": "no",
+        "get namespaces/kube-system": "yes",
+        "get namespaces/default": "no",
+      },
+    },
+    {
+      account: "fairlead-identity-proxy",
+      may: { "impersonate users": "yes", "impersonate groups": "yes", "get secrets": "no", "list nodes": "no" },
+    },
+  ])("gives the account $account what it needs, and no more", async ({ account, may }) => {
+    const as = `--as=system:serviceaccount:${NAMESPACE}:${account}`;
+    for (const [what, answer] of Object.entries(may)) {
+      const { stdout } = await scene.node.kubectl.run(["auth", "can-i", ...what.split(" "), as, "-n", NAMESPACE]);
+      expect(`${what}: ${stdout.trim()}`).toBe(`${what}: ${answer}`);
+    }
+  });
+
+  it.each([
+    ["as it comes", [], []],
+    ["with --allow-as", ["--set=identityProxy.allowAs=true"], ["--allow-as"]],
+  ])("gives the identity proxy what `fairlead rbac` says, %s", async (_what, set, options) => {
+    const objects = await scene.render(...set);
+    const role = objects.find(
+      ({ kind, metadata }) => kind === "ClusterRole" && /identity-proxy/.test(`${metadata?.name}`),
+    );
+    const printed = parseAllDocuments(await scene.administrate("rbac", ...options)).map((each) => each.toJSON());
+    expect(role?.rules).toEqual(printed[0].rules);
+  });
+
+  it.each([
+    ["a join token", ["--set=joinToken.value=flj_x"], /joinToken.*additional properties? 'value' not allowed/s],
+    ["a relay without TLS", ["--set=relay.url=http://relay.example.com"], /relay.url.*does not match pattern/s],
+    ["no issuer", ["--set=authentication.jwt=null"], /authentication.*missing property 'jwt'/s],
+    ["a name that is none", ["--set=cluster=Quay_1"], /cluster.*does not match pattern/s],
+    ["half of a link", ["--set=link.agentSecret=x"], /agentSecret and identityProxySecret go together/],
+  ])("refuses %s in its values", async (_what, set, says) => {
+    await expect(scene.render(...set)).rejects.toThrow(says);
+  });
+
+  it("is upgraded and rolled back with the same link and the same state, and leaves nothing when it is uninstalled", async () => {
+    const before = await Promise.all(["link", "state"].map((each) => read(`secret/fairlead-agent-${each}`)));
+    await scene.release("upgrade", "--set=agent.replicas=1");
+    const helm = (...args: string[]) => scene.helm.run([...args, "--namespace", NAMESPACE], scene.node.kubeconfig);
+    await helm("rollback", "fairlead", "1", "--wait", "--timeout=60s");
+    const after = await Promise.all(["link", "state"].map((each) => read(`secret/fairlead-agent-${each}`)));
+    expect(after.map(({ data }) => data)).toEqual(before.map(({ data }) => data));
+    expect((await read("deployment/fairlead-agent")).status.readyReplicas).toBe(2);
+    await helm("uninstall", "fairlead", "--wait", "--timeout=60s");
+    const left = await admin("get", "deployments,secrets,configmaps,roles,networkpolicies", "--output=name");
+    expect(left.trim()).toBe("configmap/kube-root-ca.crt");
+    expect(await scene.node.admin(["get", "clusterroles,clusterrolebindings", "--output=name"])).not.toMatch(
+      /fairlead/,
+    );
+  });
+});

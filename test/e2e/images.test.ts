@@ -1,0 +1,122 @@
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, expect, it } from "@jest/globals";
+import { CertificateAuthority } from "../support/certificate-authority.ts";
+import { RealNode } from "../support/real-node.ts";
+import { describeOnRealNode } from "../support/real-node-needs.ts";
+import { importServiceImages, type ServiceImages } from "../support/service-images.ts";
+
+const namespace = "restricted";
+const services = ["relay", "agent", "identity-proxy"] as const;
+
+/** No runAsUser: that it is not root is for the image to say. */
+const restricted = {
+  runAsNonRoot: true,
+  readOnlyRootFilesystem: true,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ["ALL"] },
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+function pod(name: string, container: object, spec: object = {}) {
+  const containers = [{ name, imagePullPolicy: "Never", securityContext: restricted, ...container }];
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace },
+    spec: { restartPolicy: "Never", terminationGracePeriodSeconds: 1, containers, ...spec },
+  };
+}
+
+describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
+  let node: RealNode;
+  let images: ServiceImages;
+  const image = (service: string): string => `${images.repository}/${service}:${images.tag}`;
+  const admin = (...args: string[]): Promise<string> => node.admin(["--namespace", namespace, ...args]);
+
+  beforeAll(async () => {
+    node = await RealNode.start();
+    images = await importServiceImages(node);
+    const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+    await node.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } });
+  }, 900_000);
+
+  afterAll(() => node?.stop());
+
+  it("are of no use to a pod that asks for more", async () => {
+    const more = pod("more", { image: image("relay"), securityContext: { ...restricted, runAsNonRoot: false } });
+    await expect(node.apply(more)).rejects.toThrow('violates PodSecurity "restricted:latest": runAsNonRoot != true');
+  });
+
+  it.each(services)("start: %s --help", async (service) => {
+    await node.apply(pod(`${service}-help`, { image: image(service), args: ["--help"] }));
+    await admin("wait", `pod/${service}-help`, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s");
+    expect(await admin("logs", `${service}-help`)).toMatch(new RegExp(`^Usage: fairlead-${service} `));
+  });
+
+  it("take the relay to ready with its embedded store on an emptyDir", async () => {
+    await applyRelayFiles(node);
+    const container = {
+      image: image("relay"),
+      args: ["--config", "/etc/fairlead/relay.yaml", "--private", "0.0.0.0:9090"],
+      readinessProbe: { httpGet: { path: "/readyz", port: 9090 }, periodSeconds: 1 },
+      volumeMounts: [
+        { name: "files", mountPath: "/etc/fairlead", readOnly: true },
+        { name: "store", mountPath: "/var/lib/fairlead" },
+      ],
+    };
+    const volumes = [
+      { name: "files", secret: { secretName: "relay" } },
+      { name: "store", emptyDir: {} },
+    ];
+    await node.apply(pod("relay", container, { securityContext: { fsGroup: 65_532 }, volumes }));
+    await admin("wait", "pod/relay", "--for=condition=Ready", "--timeout=30s");
+  });
+
+  it("have no shell and nothing else that a stranger could run", async () => {
+    const { code, stderr } = await node.kubectl.run(["-n", namespace, "exec", "relay", "--", "sh", "-c", "id"]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('exec: "sh": executable file not found');
+  });
+
+  it("run as nobody, who can write only where a volume is", async () => {
+    const script = `
+      import { appendFileSync } from "node:fs";
+      const tried = ["/app/main.js", "/usr/bin/node", "/tmp/x", "/var/lib/fairlead/x"].map((path) => {
+        try { appendFileSync(path, ""); return "written"; } catch (error) { return error.code; }
+      });
+      console.log(JSON.stringify([process.getuid(), process.getgid(), ...tried]));`;
+    const node24 = ["/usr/bin/node", "--input-type=module", "--eval", script];
+    expect(JSON.parse(await admin("exec", "relay", "--", ...node24))).toEqual([
+      ...[65_532, 65_532],
+      ...["EACCES", "EACCES", "EROFS", "written"],
+    ]);
+  });
+});
+
+/** A relay's configuration, with a certificate; its issuer is nowhere, which it finds out when a token comes. */
+async function applyRelayFiles(node: RealNode): Promise<void> {
+  const authority = await CertificateAuthority.create(node.dir, "relay-ca");
+  const { certFile, keyFile } = await authority.issueServer("relay", ["relay.example.com"]);
+  const configuration = {
+    listen: "0.0.0.0:8443",
+    tls: { certFile: "tls.crt", keyFile: "tls.key" },
+    database: "/var/lib/fairlead/relay.db",
+    authentication: "authentication.yaml",
+  };
+  const jwt = {
+    issuer: { url: "https://issuer.invalid", audiences: ["fairlead"] },
+    claimMappings: { username: { claim: "sub", prefix: "" } },
+  };
+  const authentication = { apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt: [jwt] };
+  await node.apply({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "relay", namespace },
+    stringData: {
+      "relay.yaml": JSON.stringify(configuration),
+      "authentication.yaml": JSON.stringify(authentication),
+      "tls.crt": await readFile(certFile, "utf8"),
+      "tls.key": await readFile(keyFile, "utf8"),
+    },
+  });
+}

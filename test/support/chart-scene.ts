@@ -1,0 +1,98 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { Tunnel } from "@fairlead/demo";
+import { parse, parseAllDocuments, stringify } from "yaml";
+import type { KubernetesObject } from "./api-client.ts";
+import { Helm } from "./helm.ts";
+import type { Kubectl } from "./kubectl.ts";
+import { RealNode } from "./real-node.ts";
+import { importServiceImages } from "./service-images.ts";
+import { alice } from "./tunnel.ts";
+
+/** Where the charts are. */
+const CHARTS = join(
+  createRequire(import.meta.url).resolve("@fairlead/test/testbed/node/node.sh"),
+  "../../../../deploy/charts",
+);
+/** The cluster's name at the relay, and its namespace for what connects it. */
+export const [CLUSTER, NAMESPACE] = ["quay", "fairlead"];
+
+/** A relay on this machine, and a real node whose pods reach it, with the services' images; nothing is connected yet. */
+export class ChartScene {
+  readonly node: RealNode;
+  readonly tunnel: Tunnel;
+  readonly helm: Helm;
+
+  private constructor(node: RealNode, tunnel: Tunnel, helm: Helm) {
+    this.node = node;
+    this.tunnel = tunnel;
+    this.helm = helm;
+  }
+
+  /** Alice may do everything in the cluster; the namespace takes only pods that are restricted (Pod Security). */
+  static async start(): Promise<ChartScene> {
+    const node = await RealNode.start();
+    const [folder, host] = [join(node.dir, "open"), node.hostAddress];
+    const impersonatorKubeconfig = ""; // there is no identity proxy on this machine
+    const tunnel = await Tunnel.create({ folder, cluster: CLUSTER, person: alice, impersonatorKubeconfig, host });
+    await tunnel.startRelay();
+    const { repository, tag } = await importServiceImages(node);
+    const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+    await node.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } });
+    await node.admin(["create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", `--user=${alice.email}`]);
+    const authentication = parse(await readFile(tunnel.file("identity-proxy-authentication.yaml"), "utf8"));
+    const values = {
+      cluster: CLUSTER,
+      relay: { url: tunnel.relayUrl, certificateAuthority: await readFile(tunnel.file("ca.crt"), "utf8") },
+      authentication: { jwt: authentication.jwt },
+      image: { repository, tag, pullPolicy: "Never" },
+    };
+    await writeFile(join(node.dir, "values.yaml"), stringify(values));
+    return new ChartScene(node, tunnel, await Helm.find(node.dir));
+  }
+
+  /** The values that every installation needs. */
+  get valuesFile(): string {
+    return join(this.node.dir, "values.yaml");
+  }
+
+  /** Runs helm on the node's release `fairlead`; it waits until all pods are ready. */
+  release(verb: "install" | "upgrade", ...more: string[]): Promise<string> {
+    const chart = join(CHARTS, "fairlead-agent");
+    const wait = ["--wait", "--timeout=90s"];
+    return this.helm.run(
+      [verb, "fairlead", chart, "--namespace", NAMESPACE, "--values", this.valuesFile, ...wait, ...more],
+      this.node.kubeconfig,
+    );
+  }
+
+  /** What the chart makes of the values. @throws Error with what helm says if it refuses them */
+  async render(...more: string[]): Promise<KubernetesObject[]> {
+    const args = ["template", "fairlead", join(CHARTS, "fairlead-agent"), "--namespace", NAMESPACE];
+    const text = await this.helm.run([...args, "--values", this.valuesFile, ...more]);
+    return parseAllDocuments(text).map((document) => document.toJSON());
+  }
+
+  /** Puts a join token where the chart looks for it. */
+  async join(token: string): Promise<void> {
+    const secret = ["create", "secret", "generic", "fairlead-join-token", "--namespace", NAMESPACE];
+    await this.node.admin([...secret, `--from-literal=token=${token.trim()}`]);
+  }
+
+  /** What the administrator of the relay runs. @returns what it prints */
+  administrate(...args: string[]): Promise<string> {
+    return this.tunnel.cli(this.tunnel.administrator, ...args);
+  }
+
+  /** Starts Alice's client proxy. @returns her kubectl through it */
+  async proxy(): Promise<Kubectl> {
+    await this.tunnel.startProcess("client proxy");
+    return this.node.kubectl.against(this.tunnel.kubeconfig);
+  }
+
+  async stop(): Promise<void> {
+    await this.tunnel.stop();
+    await this.node.stop();
+  }
+}
