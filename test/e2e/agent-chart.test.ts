@@ -107,11 +107,22 @@ describeOnRealNode()("the agent's chart", () => {
     expect(role?.rules).toEqual(printed[0].rules);
   });
 
+  it("tells the identity proxy which Services may be reached, and by itself none", async () => {
+    const listed = async (...set: string[]): Promise<string[]> => {
+      const args = JSON.stringify(await scene.render(...set)).match(/--service=[^"]+/g);
+      return args ?? [];
+    };
+    expect(await listed()).toEqual([]);
+    const two = "--set=identityProxy.services={shop/web:80,db/postgres:5432}";
+    expect(await listed(two)).toEqual(["--service=shop/web:80", "--service=db/postgres:5432"]);
+  });
+
   it.each([
     ["a join token", ["--set=joinToken.value=flj_x"], /joinToken.*additional properties? 'value' not allowed/s],
     ["a relay without TLS", ["--set=relay.url=http://relay.example.com"], /relay.url.*does not match pattern/s],
     ["no issuer", ["--set=authentication.jwt=null"], /authentication.*missing property 'jwt'/s],
     ["a name that is none", ["--set=cluster=Quay_1"], /cluster.*does not match pattern/s],
+    ["a pattern of Services", ["--set=identityProxy.services={shop/*:80}"], /services\/0.*does not match pattern/s],
     ["half of a link", ["--set=link.agentSecret=x"], /agentSecret and identityProxySecret go together/],
   ])("refuses %s in its values", async (_what, set, says) => {
     await expect(scene.render(...set)).rejects.toThrow(says);

@@ -7,7 +7,8 @@ import type { KubernetesObject } from "./api-client.ts";
 import { Helm } from "./helm.ts";
 import type { Kubectl } from "./kubectl.ts";
 import { RealNode } from "./real-node.ts";
-import { importServiceImages } from "./service-images.ts";
+import { RunningProgram } from "./running-program.ts";
+import { importServiceImages, type ServiceImages } from "./service-images.ts";
 import { alice } from "./tunnel.ts";
 
 /** Where the charts are. */
@@ -18,13 +19,23 @@ const CHARTS = join(
 /** The cluster's name at the relay, and its namespace for what connects it. */
 export const [CLUSTER, NAMESPACE] = ["quay", "fairlead"];
 
+/** How a program ended, and what it said. */
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
 /** A relay on this machine, and a real node whose pods reach it, with the services' images; nothing is connected yet. */
 export class ChartScene {
   readonly node: RealNode;
   readonly tunnel: Tunnel;
   readonly helm: Helm;
 
-  private constructor(node: RealNode, tunnel: Tunnel, helm: Helm) {
+  readonly #images: ServiceImages;
+
+  private constructor(node: RealNode, tunnel: Tunnel, helm: Helm, images: ServiceImages) {
+    this.#images = images;
     this.node = node;
     this.tunnel = tunnel;
     this.helm = helm;
@@ -37,7 +48,7 @@ export class ChartScene {
     const impersonatorKubeconfig = ""; // there is no identity proxy on this machine
     const tunnel = await Tunnel.create({ folder, cluster: CLUSTER, person: alice, impersonatorKubeconfig, host });
     await tunnel.startRelay();
-    const { repository, tag } = await importServiceImages(node);
+    const images = await importServiceImages(node);
     const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
     await node.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } });
     await node.admin(["create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", `--user=${alice.email}`]);
@@ -46,10 +57,10 @@ export class ChartScene {
       cluster: CLUSTER,
       relay: { url: tunnel.relayUrl, certificateAuthority: await readFile(tunnel.file("ca.crt"), "utf8") },
       authentication: { jwt: authentication.jwt },
-      image: { repository, tag, pullPolicy: "Never" },
+      image: { ...images, pullPolicy: "Never" },
     };
     await writeFile(join(node.dir, "values.yaml"), stringify(values));
-    return new ChartScene(node, tunnel, await Helm.find(node.dir));
+    return new ChartScene(node, tunnel, await Helm.find(node.dir), images);
   }
 
   /** The values that every installation needs. */
@@ -83,6 +94,41 @@ export class ChartScene {
   /** What the administrator of the relay runs. @returns what it prints */
   administrate(...args: string[]): Promise<string> {
     return this.tunnel.cli(this.tunnel.administrator, ...args);
+  }
+
+  /** What `fairlead connect` does for whoever keeps relay and cluster, of the images that the node has. */
+  connect(...more: string[]): Promise<Outcome> {
+    const images = ["--image-repository", this.#images.repository, "--image-tag", this.#images.tag];
+    const authentication = ["--authentication", this.tunnel.file("identity-proxy-authentication.yaml")];
+    return this.#fairlead("connect", CLUSTER, ...authentication, ...images, "--image-pull-policy", "Never", ...more);
+  }
+
+  /** What `fairlead disconnect` does. */
+  disconnect(...more: string[]): Promise<Outcome> {
+    return this.#fairlead("disconnect", CLUSTER, ...more);
+  }
+
+  /** A context of the administrator's kubeconfig for somebody who has no rights. */
+  async contextOfNobody(): Promise<string> {
+    await this.node.admin(["create", "serviceaccount", "nobody"]);
+    const token = (await this.node.admin(["create", "token", "nobody"])).trim();
+    const config = ["config", "--kubeconfig", this.node.kubeconfig];
+    await this.node.admin([...config, "set-credentials", "nobody", `--token=${token}`]);
+    const cluster = (await this.node.admin([...config, "view", "--output=jsonpath={.clusters[0].name}"])).trim();
+    await this.node.admin([...config, "set-context", "nobody", `--cluster=${cluster}`, "--user=nobody"]);
+    return "nobody";
+  }
+
+  async #fairlead(...args: string[]): Promise<Outcome> {
+    const relay = ["--relay", this.tunnel.relayUrl, "--relay-ca", this.tunnel.file("ca.crt")];
+    const token = ["--token-file", this.tunnel.tokenFile(this.tunnel.administrator)];
+    const main = createRequire(import.meta.url).resolve("@fairlead/cli/main");
+    const kubeconfig = ["--kubeconfig", this.node.kubeconfig];
+    const command = { file: process.execPath, args: [main, ...args, ...relay, ...token, ...kubeconfig] };
+    const program = new RunningProgram(command, { env: { ...process.env, ...this.helm.environment } });
+    program.endInput();
+    const { code } = await program.exited;
+    return { code, stdout: program.stdout, stderr: program.stderr };
   }
 
   /** Starts Alice's client proxy. @returns her kubectl through it */

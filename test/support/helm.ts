@@ -1,5 +1,5 @@
 import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { runProgram } from "./program.ts";
 import { buildPart } from "./testbed-programs.ts";
 
@@ -28,12 +28,17 @@ export class Helm {
    * @throws Error with its command line and stderr if it fails
    */
   run(args: readonly string[], kubeconfig = "/nonexistent"): Promise<string> {
-    const home = {
+    return runProgram({ file: this.#program, args }, { ...this.environment, KUBECONFIG: kubeconfig });
+  }
+
+  /** By which other programs find this helm, with its settings. */
+  get environment(): Record<string, string> {
+    return {
+      PATH: `${dirname(this.#program)}:${process.env.PATH}`,
       HOME: this.#home,
       HELM_CACHE_HOME: join(this.#home, "cache"),
       HELM_CONFIG_HOME: join(this.#home, "config"),
       HELM_DATA_HOME: join(this.#home, "data"),
     };
-    return runProgram({ file: this.#program, args }, { PATH: process.env.PATH, KUBECONFIG: kubeconfig, ...home });
   }
 }

@@ -210,6 +210,7 @@ describe("--help", () => {
   const commands = [
     [],
     ["proxy"],
+    ["forward"],
     ["clusters"],
     ["clusters", "create"],
     ["clusters", "delete"],
@@ -250,6 +251,13 @@ describe("a command that is not understood", () => {
     ["one argument too many", ["kubeconfig", "a", "b"], /too many arguments/],
     ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, json/],
     ["a port that is none", ["proxy", "prod", "--port", "70000"], /a port is 1 to 65535/],
+    ["no port to forward", ["forward", "prod", "svc/web"], /missing required argument 'ports'/],
+    ["a port to forward that is none", ["forward", "prod", "svc/web", "80", "http"], /http is no port; write PORT/],
+    [
+      "something else than a Service to forward to",
+      ["forward", "prod", "pod/web", "80"],
+      /no Service; write svc\/NAME/,
+    ],
     ["nothing", [], /Usage: fairlead/],
   ];
   let outcomes: Outcome[];
@@ -639,5 +647,55 @@ describe("fairlead proxy", () => {
     }
     const [code] = await once(child, "close");
     expect(code).toBe(0);
+  });
+});
+
+describe("fairlead forward", () => {
+  const forward = (...args: string[]) => start(["forward", "prod", "svc/web.shop", ...args, ...toRelay()]);
+
+  beforeEach(async () => {
+    while (relay.lanes.size > 0) await relay.lanes.take(); // those that other programs had opened ahead
+  });
+
+  /** Answers what is asked before it listens. */
+  async function answerQuestion(status: number): Promise<void> {
+    const lane = await relay.lanes.take();
+    const head = await lane.head();
+    expect(head).toMatchObject({ method: "POST", upgrade: "" });
+    expect(head.target).toBe("/apis/tunnel.fairlead.dev/v1alpha1/namespaces/shop/services/web:80/portforward");
+    lane.answer("", status);
+  }
+
+  it("asks first, says where it listens, and ends on SIGINT with 0 and nothing more to say", async () => {
+    const child = forward(":80");
+    let told = "";
+    child.stderr.on("data", (text) => (told += text));
+    const line = once(createInterface(child.stdout), "line");
+    await answerQuestion(204);
+    expect((await line)[0]).toMatch(/^Forwarding from 127\.0\.0\.1:\d+ -> svc\/web:80$/);
+    child.kill("SIGINT");
+    expect(await once(child, "close")).toEqual([0, null]);
+    expect(told).toBe("");
+  });
+
+  it("says so as JSON", async () => {
+    const child = forward(":80", "--output", "json");
+    const line = once(createInterface(child.stdout), "line");
+    await answerQuestion(204);
+    const own = { namespace: "shop", name: "web", port: 80, address: expect.stringMatching(/^127\.0\.0\.1:\d+$/) };
+    expect(JSON.parse((await line)[0])).toEqual({ ready: true, pid: child.pid, forwards: [own] });
+    child.kill("SIGTERM");
+    await once(child, "close");
+  });
+
+  it("does not listen where it is refused, and says by whom", async () => {
+    const child = forward(":80");
+    let [out, told] = ["", ""];
+    child.stdout.on("data", (text) => (out += text));
+    child.stderr.on("data", (text) => (told += text));
+    await answerQuestion(404);
+    expect((await once(child, "close"))[0]).toBe(1);
+    expect(out).toBe("");
+    expect(told).toMatch(/^error: fairlead: identity proxy: the cluster's identity proxy knows no connections/);
   });
 });

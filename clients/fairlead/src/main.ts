@@ -4,7 +4,10 @@ import { errorCodeName, FairleadError, Hop, hopName } from "@fairlead/protocol";
 import { Command } from "commander";
 import { accessCommand } from "./commands/access.ts";
 import { clustersCommand } from "./commands/clusters.ts";
+import { connectCommand } from "./commands/connect.ts";
+import { disconnectCommand } from "./commands/disconnect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { forwardCommand } from "./commands/forward.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
@@ -20,6 +23,7 @@ const program = addRelayOptions(new Command("fairlead"))
     "after",
     "\nExamples:\n  fairlead clusters                    # what you may reach\n" +
       "  fairlead proxy prod-eu1              # point kubectl at a cluster\n" +
+      "  fairlead forward prod-eu1 svc/web 8080:80   # reach a Service of it\n" +
       "  fairlead doctor prod-eu1             # which hop fails, and what to do\n\n" +
       "Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
   )
@@ -27,9 +31,12 @@ const program = addRelayOptions(new Command("fairlead"))
 
 for (const command of [
   proxyCommand(),
+  forwardCommand(),
   clustersCommand(),
   kubeconfigCommand(),
   rulesCommand(),
+  connectCommand(),
+  disconnectCommand(),
   accessCommand(),
   rbacCommand(),
   doctorCommand(),

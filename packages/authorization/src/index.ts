@@ -13,3 +13,13 @@ export {
 export { inWords, isReadOnly, isWatch } from "./read-only.ts";
 export type { RequestLine } from "./request-info.ts";
 export { checkScope, narrowed } from "./scope.ts";
+export {
+  isOwnTarget,
+  isServiceLabel,
+  parseServicePort,
+  type ServicePort,
+  servicePortOf,
+  servicePortText,
+  serviceTarget,
+  TCP_UPGRADE,
+} from "./service-port.ts";

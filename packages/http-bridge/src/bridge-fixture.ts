@@ -28,7 +28,7 @@ import {
 import { toFrameHeaders, toRawHeaders } from "./headers.ts";
 import { InboundHttp } from "./inbound-http.ts";
 import { InboundUpgrade, plainAnswer } from "./inbound-upgrade.ts";
-import { serveLane } from "./outbound-lane.ts";
+import { type ServedLane, serveLane } from "./outbound-lane.ts";
 import { checkRequest } from "./request-checks.ts";
 import { sendStatus } from "./status.ts";
 import { TIMINGS_HEADER } from "./timings.ts";
@@ -42,7 +42,7 @@ export interface BridgeOptions {
   /** The origin's port on 127.0.0.1. */
   origin?: number;
   /** Changes where a request goes on, or refuses it. */
-  prepare?: (upstream: Upstream, head: RequestHead) => Upstream | Promise<Upstream>;
+  prepare?: (upstream: Upstream, head: RequestHead) => ReturnType<Prepare>;
   /** Has clients come by TLS. */
   clientTls?: { cert: string; key: string };
   /** Has each send of a request frame say that it is to wait, and go on a turn later. */
@@ -67,6 +67,7 @@ export class Bridge {
   #pool: UpstreamPool | undefined;
   readonly #laneServer = createLaneServer(LANE_SERVER_OPTIONS);
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #lanes = new Set<ServedLane>();
   readonly #http: Server;
   readonly #sockets = new Set<Socket>();
   readonly #idle: Lane[] = [];
@@ -162,7 +163,15 @@ export class Bridge {
     this.served.live++;
     lane.onClose(() => this.served.live--);
     if (this.#options.serve) this.#options.serve(lane);
-    else serveLane(lane, this.#prepare, () => {});
+    else {
+      const served = serveLane(lane, this.#prepare, () => this.#lanes.delete(served));
+      this.#lanes.add(served);
+    }
+  }
+
+  /** Ends the exchanges whose time has come. @param nowMs milliseconds since the epoch */
+  endExpired(nowMs: number): void {
+    for (const served of this.#lanes) served.endExpired(nowMs);
   }
 
   /** As the identity proxy does it, less the impersonation. */

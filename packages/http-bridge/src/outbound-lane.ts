@@ -13,8 +13,9 @@ import {
 } from "@fairlead/protocol";
 import type { BodyFrame } from "./bodies.ts";
 import { OutboundHttp } from "./outbound-http.ts";
+import { answerUndialled, OutboundTcp } from "./outbound-tcp.ts";
 import { OutboundUpgrade } from "./outbound-upgrade.ts";
-import { checkHead, type Prepare, type Upstream } from "./upstream.ts";
+import { checkHead, type Prepare, type TcpUpstream, type Upstream } from "./upstream.ts";
 
 /** An exchange on its way to the apiserver. */
 export interface Outbound {
@@ -22,6 +23,8 @@ export interface Outbound {
   body(frame: BodyFrame): void;
   /** The lane takes frames again. */
   laneDrained(): void;
+  /** The exchange is over in good order. */
+  finish?(): void;
   /** The lane is gone: leave nothing behind. */
   cancel(): void;
 }
@@ -51,11 +54,14 @@ export function serveLane(
   carryOn: CarryOn = refuseCredential,
 ): ServedLane {
   let current: Outbound | undefined;
-  let upstream: Upstream | undefined;
+  let upstream: Upstream | TcpUpstream | undefined;
   let waiting: BodyFrame[] | undefined;
-  const start = (frame: OpeningFrame, head: RequestHead, found: Upstream, startedAt: number): void => {
+  const start = (frame: OpeningFrame, head: RequestHead, found: Upstream | TcpUpstream, startedAt: number): void => {
     upstream = found;
-    if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, found, startedAt);
+    if ("connect" in found) {
+      if (head.upgrade === "") answerUndialled(lane, head, found);
+      else current = new OutboundTcp(lane, head, found);
+    } else if (head.upgrade !== "") current = new OutboundUpgrade(lane, head, found, startedAt);
     else current = new OutboundHttp(lane, head, found, startedAt, frame.case === "whole" ? frame.value : undefined);
   };
   const over = (): void => {
@@ -63,7 +69,7 @@ export function serveLane(
     upstream = undefined;
     current = undefined;
   };
-  const startLater = async (frame: OpeningFrame, head: RequestHead, prepared: Promise<Upstream>): Promise<void> => {
+  const startLater = async (frame: OpeningFrame, head: RequestHead, prepared: ReturnType<Prepare>): Promise<void> => {
     const startedAt = performance.now();
     waiting = [];
     lane.pause(); // until it is known where the request goes; what was read already waits, at most one read
@@ -109,6 +115,7 @@ export function serveLane(
     },
     drained: () => current?.laneDrained(),
     idle: () => {
+      current?.finish?.();
       over();
       lane.resume();
     },

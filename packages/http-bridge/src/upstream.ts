@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { ErrorCode, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import { checkTarget } from "./request-checks.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
@@ -21,8 +22,16 @@ export interface Upstream {
   over?(): void;
 }
 
+/** What a request is joined to that asks for a TCP connection in place of an answer of the apiserver's. */
+export interface TcpUpstream extends Pick<Upstream, "answered" | "ends" | "over"> {
+  /** Dials, with `allowHalfOpen`. Called for an upgrade; without one it was only asked whether it would be. */
+  connect(): Socket;
+  /** What went wrong with the connection, for people. @param connected whether it was made */
+  explain(cause: Error, connected: boolean): FairleadError;
+}
+
 /** Decides where a request goes on. @throws FairleadError if it is refused */
-export type Prepare = (head: RequestHead) => Upstream | Promise<Upstream>;
+export type Prepare = (head: RequestHead) => Upstream | TcpUpstream | Promise<Upstream | TcpUpstream>;
 
 /** Methods go on as they came; CONNECT would make a tunnel of its own. */
 const METHOD = /^(?!CONNECT$)[A-Z]{1,24}$/;

@@ -2,11 +2,10 @@ import { hash } from "node:crypto";
 import { ORIGINAL_USER_KEY } from "@fairlead/authorization";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Apiserver } from "./apiserver.ts";
-import { post } from "./apiserver-request.ts";
-import { type Impersonated, impersonationHeaders } from "./impersonation.ts";
+import type { Impersonated } from "./impersonation.ts";
 import type { Rights } from "./least-privilege.ts";
+import { mayDo, type Reviewed } from "./self-review.ts";
 
-const REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const AUTHENTICATION = "authentication.k8s.io";
 const SERVICE_ACCOUNT = /^system:serviceaccount:([a-z0-9-]+):([a-z0-9.-]+)$/;
 /** How long a permission counts, in milliseconds: kubectl asks for discovery hundreds of times at once. */
@@ -14,21 +13,7 @@ const ALLOWED_MS = 5_000;
 /** Most permissions kept. */
 const MAX_ALLOWED = 1_000;
 
-/** What a review is about (authorization.k8s.io/v1 ResourceAttributes), beside the verb `impersonate`. */
-interface Reviewed {
-  group?: string;
-  resource: string;
-  subresource?: string;
-  namespace?: string;
-  name: string;
-}
-
-/**
- * Lets callers act as somebody else, as far as their own rights in the cluster go (`kubectl --as`).
- *
- * The caller is asked about by a SelfSubjectAccessReview that is made as the caller: it says what a SubjectAccessReview
- * would, and this process's account needs no right to ask about others.
- */
+/** Lets callers act as somebody else, as far as their own rights in the cluster go (`kubectl --as`). */
 export class ActingAs {
   readonly #apiserver: Apiserver;
   readonly #rights: Rights;
@@ -58,8 +43,7 @@ export class ActingAs {
     const { user, groups, uid, extra } = caller;
     const pair = hash("sha256", JSON.stringify([user, groups, uid, extra, target]));
     if ((this.#allowed.get(pair) ?? 0) > Date.now()) return acting;
-    const headers = impersonationHeaders(caller);
-    await Promise.all(reviewsOf(target).map((reviewed) => this.#review(headers, caller.user, reviewed)));
+    await Promise.all(reviewsOf(target).map((reviewed) => this.#review(caller, reviewed)));
     this.#keep(pair);
     return acting;
   }
@@ -73,15 +57,12 @@ export class ActingAs {
     }
   }
 
-  async #review(headers: readonly string[], caller: string, reviewed: Reviewed): Promise<void> {
-    const spec = { resourceAttributes: { verb: "impersonate", ...reviewed } };
-    const review = { apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectAccessReview", spec };
-    const { status, body } = await post(this.#apiserver, REVIEWS, review, headers);
-    const ownFault = this.#apiserver.judge(status);
-    if (ownFault) throw ownFault;
-    if (status === 201 && Object(Object(body).status).allowed === true) return;
+  async #review(caller: Impersonated, reviewed: Omit<Reviewed, "verb">): Promise<void> {
+    if (await mayDo(this.#apiserver, caller, { verb: "impersonate", ...reviewed })) return;
     const what = `${reviewed.resource}${reviewed.subresource ? `/${reviewed.subresource}` : ""} "${reviewed.name}"`;
-    throw denied(`${caller} may not impersonate ${what} in this cluster; its RBAC has the verb impersonate for that`);
+    throw denied(
+      `${caller.user} may not impersonate ${what} in this cluster; its RBAC has the verb impersonate for that`,
+    );
   }
 
   #keep(pair: string): void {
@@ -95,9 +76,9 @@ export class ActingAs {
 }
 
 /** As the apiserver asks for each part (apiserver, endpoints/filters/impersonation). */
-function reviewsOf({ user, groups, uid, extra = {} }: Impersonated): Reviewed[] {
+function reviewsOf({ user, groups, uid, extra = {} }: Impersonated): Omit<Reviewed, "verb">[] {
   const [, namespace, name] = SERVICE_ACCOUNT.exec(user) ?? [];
-  const who: Reviewed =
+  const who =
     namespace !== undefined && name !== undefined
       ? { resource: "serviceaccounts", namespace, name }
       : { resource: "users", name: user };

@@ -23,6 +23,8 @@ import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
 import { CarryOn } from "./carry-on.ts";
+import { ListedServices } from "./forward/listed-services.ts";
+import { ServiceForwards } from "./forward/service-forwards.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -63,10 +65,19 @@ beforeEach(async () => {
   const configuration = issuer.configuration({ uid: { claim: "oid", prefix: "" } });
   const callers = new Callers(new TokenVerifier([configuration], Hop.IDENTITY_PROXY));
   const carryOn = new CarryOn(callers, log);
+  const forwards = new ServiceForwards(new ListedServices(), apiserver);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
     {
-      prepareFor: identityProxy({ cluster: "prod", callers, apiserver, rights: rightsTo("uids"), log, carryOn }),
+      prepareFor: identityProxy({
+        cluster: "prod",
+        callers,
+        apiserver,
+        rights: rightsTo("uids"),
+        log,
+        carryOn,
+        forwards,
+      }),
       carryOn: (credential) => carryOn.judge(credential),
     },
   );

@@ -11,6 +11,8 @@ import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair, type SeenRequest, valuesOf } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
 import { CarryOn } from "./carry-on.ts";
+import { ListedServices } from "./forward/listed-services.ts";
+import { ServiceForwards } from "./forward/service-forwards.ts";
 import { type IdentityProxyOptions, identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -62,7 +64,8 @@ async function laneTo(options: Partial<IdentityProxyOptions>): Promise<Requester
   const rights = rightsTo("*");
   const callers = new Callers(verifier);
   const carryOn = new CarryOn(callers, log);
-  const prepareFor = identityProxy({ cluster: "prod", callers, apiserver, rights, log, carryOn, ...options });
+  const forwards = new ServiceForwards(new ListedServices(), apiserver);
+  const prepareFor = identityProxy({ cluster: "prod", callers, apiserver, rights, log, carryOn, forwards, ...options });
   const server = new LaneServer({ kind: "unix", path: join(folder, "s", "identity.sock") }, { prepareFor });
   const path = (await server.start()).slice("unix:".length);
   const client = new GrpcConnection(() => ({ path }));

@@ -10,6 +10,8 @@ import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair, valuesOf } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
 import { CarryOn } from "./carry-on.ts";
+import { ListedServices } from "./forward/listed-services.ts";
+import { ServiceForwards } from "./forward/service-forwards.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -43,6 +45,7 @@ beforeEach(async () => {
   logged = [];
   const verifier = new TokenVerifier([issuer.configuration({ uid: { claim: "oid", prefix: "" } })], Hop.IDENTITY_PROXY);
   const [callers, log] = [new Callers(verifier), recordingLog()];
+  const forwards = new ServiceForwards(new ListedServices(), apiserver);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
     {
@@ -53,6 +56,7 @@ beforeEach(async () => {
         rights: rightsTo("uids"),
         log,
         carryOn: new CarryOn(callers, log),
+        forwards,
       }),
     },
   );

@@ -1,6 +1,6 @@
 import type { Subject } from "@fairlead/authentication";
 import { checkScope, narrowed } from "@fairlead/authorization";
-import type { Prepare, Upstream } from "@fairlead/http-bridge";
+import type { Prepare, TcpUpstream, Upstream } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, Hop, type RequestHead } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { ActingAs } from "./acting-as.ts";
@@ -8,6 +8,8 @@ import type { Apiserver, ApiserverConnection } from "./apiserver.ts";
 import type { Callers } from "./callers.ts";
 import type { CarryOn } from "./carry-on.ts";
 import { permitted } from "./extras.ts";
+import { connectionFault, passedToService } from "./forward/refusals.ts";
+import type { ServiceForwards } from "./forward/service-forwards.ts";
 import {
   asksForImpersonation,
   callerToken,
@@ -31,6 +33,8 @@ export interface IdentityProxyOptions {
   log: Logger;
   /** Hears of the exchanges that begin, for newer tokens to carry them on. */
   carryOn: CarryOn;
+  /** Which of the cluster's Services may be connected to. */
+  forwards: ServiceForwards;
   /** Whether callers may act as others (`--as`), as far as their own rights go; undefined: never. */
   actingAs?: ActingAs | undefined;
   /** The issuer of the cluster's own service accounts, if their tokens are passed on; undefined: they are not. */
@@ -44,7 +48,7 @@ export interface IdentityProxyOptions {
  *   ACCESS_DENIED, MALFORMED_REQUEST or ISSUER_UNAVAILABLE
  */
 export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => Prepare {
-  const { cluster, callers, apiserver, rights, log, carryOn, actingAs, serviceAccountIssuer } = options;
+  const { cluster, callers, apiserver, rights, log, carryOn, forwards, actingAs, serviceAccountIssuer } = options;
   const record = new RequestRecord(log);
   const judge = (status: number) => apiserver.judge(status);
 
@@ -54,16 +58,17 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
     head: RequestHead,
     way: LaneWay,
     connection: ApiserverConnection,
-  ): Upstream | Promise<Upstream> => {
+  ): ReturnType<Prepare> => {
     checkScope(head, Hop.IDENTITY_PROXY);
     const narrow = narrowed(caller, head.scope); // nothing below knows the caller's other groups
     const subject = { ...narrow, extra: permitted(narrow.extra ?? {}, rights) };
     const startedAt = performance.now();
-    const as = (who: Impersonated): Upstream => {
+    const as = (acted: Impersonated): ReturnType<Prepare> => {
       const { host, pool, token } = connection;
-      const extra = { ...who.extra, ...permitted(wayExtras(way, head), rights) };
+      const who = { ...acted, extra: { ...acted.extra, ...permitted(wayExtras(way, head), rights) } };
       const answered = record.of(head, who, startedAt, subject.user);
-      const headers = impersonatingHeaders(head, { ...who, extra }, host, token);
+      if (forwards.isFor(head)) return connecting(caller, head, who, answered);
+      const headers = impersonatingHeaders(head, who, host, token);
       return { pool, headers, answered, judge, ...carryOn.begin(head, caller) };
     };
     if (!asksForImpersonation(head)) return as(subject);
@@ -71,9 +76,34 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
     return actingAs.authorize(subject, requestedIdentity(head)).then(as);
   };
 
+  /** The request for a connection to a Service. */
+  const connecting = async (
+    caller: Subject,
+    head: RequestHead,
+    who: Impersonated,
+    answered: (status: number) => void,
+  ): Promise<TcpUpstream> => {
+    const { port, connect } = await forwards.route(head, who);
+    return {
+      answered,
+      connect: () => {
+        const socket = connect();
+        record.ofConnection(head, who, caller.user, socket);
+        return socket;
+      },
+      explain: (cause, connected) => {
+        const fault = connectionFault(port, cause, connected);
+        if (!connected) record.refused(head, fault);
+        return fault;
+      },
+      ...carryOn.begin(head, caller),
+    };
+  };
+
   /** The request of one of the cluster's own service accounts: the apiserver is to judge its token. */
   const passing = async (passed: PassedToken, head: RequestHead): Promise<Upstream> => {
     checkScope(head, Hop.IDENTITY_PROXY);
+    if (forwards.isFor(head)) throw passedToService();
     if (asksForImpersonation(head)) throw impersonationRefused();
     const upstream = passedUpstream(head, passed, await apiserver.connection());
     const who = { user: passed.user, groups: [], uid: undefined };
@@ -100,7 +130,11 @@ export function identityProxy(options: IdentityProxyOptions): (way: LaneWay) => 
     }
   };
 
-  async function prepareAnew(token: string | undefined, head: RequestHead, way: LaneWay): Promise<Upstream> {
+  async function prepareAnew(
+    token: string | undefined,
+    head: RequestHead,
+    way: LaneWay,
+  ): Promise<Upstream | TcpUpstream> {
     const passed = passedToken(token, serviceAccountIssuer);
     if (passed) return passing(passed, head);
     const caller = await callers.authenticate(token, head);

@@ -136,6 +136,11 @@ describe("an identity proxy does not start", () => {
       ],
       /bad-auth\.yaml: jwt\[0\]\.issuer\.url: an https:\/\/ URL is due/,
     ],
+    [
+      "with a Service that is a pattern",
+      () => [...listen("a.sock"), ...good(), "--service", "shop/web:80", "--service", "shop/*:80"],
+      /--service .{1,2}shop\/\*:80.{1,2}: write NAMESPACE\/NAME:PORT/,
+    ],
     ["with a context that is missing", () => [...listen("a.sock"), ...good(), "--context", "x"], /no current cluster/],
   ];
   let outcomes: { code: number; log: string }[];

@@ -9,6 +9,8 @@ import { Callers } from "./callers.ts";
 import { CarryOn } from "./carry-on.ts";
 import { ClusterCheck } from "./cluster-check.ts";
 import { checkUids, leftOut } from "./extras.ts";
+import { ListedServices } from "./forward/listed-services.ts";
+import { ServiceForwards } from "./forward/service-forwards.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { LaneServer, type ListenOptions } from "./lane-server.ts";
 import { checkLeastPrivilege } from "./least-privilege.ts";
@@ -23,6 +25,7 @@ interface Options extends ServiceCommandOptions {
   requireBoundTokens?: boolean;
   requireCap?: boolean;
   allowAs?: boolean;
+  service: string[];
   serviceAccountIssuer?: string;
   kubeconfig?: string;
   context?: string;
@@ -46,6 +49,12 @@ const command = new Command("fairlead-identity-proxy")
   )
   .option("--allow-as", "let callers act as others (kubectl --as), as far as their own RBAC in the cluster goes")
   .option(
+    "--service <namespace/name:port>",
+    "let callers connect to this Service (fairlead forward), as far as their own RBAC in the cluster goes; may be repeated, and without it there is none",
+    (text: string, before: string[]) => [...before, text],
+    [],
+  )
+  .option(
     "--service-account-issuer <issuer>",
     "pass on tokens of the cluster's own service accounts unchanged (the apiserver's flag of this name says the issuer)",
   )
@@ -54,7 +63,8 @@ const command = new Command("fairlead-identity-proxy")
   .addHelpText(
     "after",
     "\nExamples:\n  fairlead-identity-proxy --listen unix:/run/fairlead/identity.sock --cluster prod-eu1 --authentication auth.yaml\n" +
-      "  fairlead-identity-proxy --listen 0.0.0.0:8444 --cluster prod-eu1 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml",
+      "  fairlead-identity-proxy --listen 0.0.0.0:8444 --cluster prod-eu1 --tls-cert tls.crt --tls-key tls.key --client-ca ca.crt --authentication auth.yaml\n" +
+      "  fairlead-identity-proxy --listen unix:/run/fairlead/identity.sock --cluster prod-eu1 --authentication auth.yaml --service shop/web:80",
   );
 
 const NO_CAP =
@@ -66,6 +76,7 @@ const LEFT_OUT =
 
 const options = addProcessOptions(command).parse().opts<Options>();
 await runService("identity-proxy", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
+  const listed = new ListedServices(options.service);
   const verifier = await openVerifier(options.authentication, Hop.IDENTITY_PROXY, log);
   const apiserver = new Apiserver({ kubeconfig: options.kubeconfig, context: options.context });
   const rights = await checkLeastPrivilege(apiserver);
@@ -80,8 +91,9 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
   const callers = new Callers(verifier, options.requireBoundTokens);
   const carryOn = new CarryOn(callers, log);
   const clusterCheck = new ClusterCheck(apiserver);
+  const forwards = new ServiceForwards(listed, apiserver);
   const prepareFor = identityProxy({
-    ...{ cluster: options.cluster, callers, apiserver, rights, log, carryOn },
+    ...{ cluster: options.cluster, callers, apiserver, rights, log, carryOn, forwards },
     actingAs: options.allowAs ? new ActingAs(apiserver, rights) : undefined,
     serviceAccountIssuer: options.serviceAccountIssuer,
   });
@@ -98,6 +110,8 @@ await runService("identity-proxy", { private: options.private, graceMs: options.
     counts: () => ({
       ...server.counts,
       apiserver_sockets: apiserver.sockets,
+      service_sockets: forwards.sockets,
+      listed_services: listed.count,
       capped: mode === "capped" ? 1 : 0,
       left_out_extras: leftOut(verifier.mapped, rights).length,
       outdated_authentication_configurations: verifier.isOutdated ? 1 : 0,

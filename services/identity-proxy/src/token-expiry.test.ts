@@ -13,6 +13,8 @@ import { Apiserver } from "./apiserver.ts";
 import { ApiserverFixture, type KeyPair } from "./apiserver-fixture.ts";
 import { Callers } from "./callers.ts";
 import { CarryOn } from "./carry-on.ts";
+import { ListedServices } from "./forward/listed-services.ts";
+import { ServiceForwards } from "./forward/service-forwards.ts";
 import { identityProxy } from "./identity-proxy.ts";
 import { IssuerFixture } from "./issuer-fixture.ts";
 import { LaneServer } from "./lane-server.ts";
@@ -46,6 +48,7 @@ beforeEach(async () => {
   const log = { debug: nothing, info: nothing, warn: nothing, error: nothing } as unknown as Logger;
   const verifier = new TokenVerifier([issuer.configuration()], Hop.IDENTITY_PROXY);
   const callers = new Callers(verifier);
+  const forwards = new ServiceForwards(new ListedServices(), apiserver);
   server = new LaneServer(
     { kind: "unix", path: join(folder, "s", "identity.sock") },
     {
@@ -56,6 +59,7 @@ beforeEach(async () => {
         rights: rightsTo("*"),
         log,
         carryOn: new CarryOn(callers, log),
+        forwards,
       }),
     },
   );

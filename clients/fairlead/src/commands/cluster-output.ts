@@ -11,6 +11,11 @@ const STATES: Record<ClusterState, string> = {
   [ClusterState.EXPIRED]: "Expired",
 };
 
+/** A state, as people read it. */
+export function stateName(state: ClusterState): string {
+  return STATES[state];
+}
+
 /** A cluster as `--output json` has it. */
 export function toJson(cluster: Cluster) {
   const { name, labels, state, stateReason, agentVersion, agentReplicas } = cluster;

@@ -27,14 +27,12 @@ import {
   RequestHeadSchema,
 } from "@fairlead/protocol";
 import type { TokenSource } from "../relay/token-source.ts";
-import { VERSION } from "../version.ts";
+import { CLIENT } from "../version.ts";
 import type { LanePool } from "./lane-pool.ts";
 import { checkLocalAccess, withoutBearerProtocol } from "./local-access.ts";
 import type { LocalIdentity } from "./local-identity.ts";
 import { TokenRenewal } from "./token-renewal.ts";
 
-/** This client, for the cluster's audit log. */
-const CLIENT = `fairlead/${VERSION}`;
 /** Headers of kubectl's that end here. */
 const LOCAL_HEADERS = new Set(["host", "authorization", "dpop", "sec-websocket-protocol", TIMINGS_HEADER]);
 /** How long kubectl may take for a request's head, in milliseconds. */

@@ -237,7 +237,10 @@ export type RequestHead = Message<"fairlead.tunnel.v1alpha1.RequestHead"> & {
   method: string;
 
   /**
-   * Path and query in origin form (RFC 9112, 3.2.1), at most 1 MiB together with the headers.
+   * Path and query in origin form (RFC 9112, 3.2.1), at most 1 MiB together with the headers. What is below
+   * `/apis/tunnel.fairlead.dev/` is the identity proxy's own and never goes on to the apiserver. A POST of
+   * `v1alpha1/namespaces/NAMESPACE/services/NAME:PORT/portforward` there, with `upgrade` set to "tcp.fairlead.dev", asks
+   * for a TCP connection to that Service; without an upgrade, whether it would be made: answered by 204 or an error.
    *
    * @generated from field: string target = 4;
    */
@@ -251,7 +254,8 @@ export type RequestHead = Message<"fairlead.tunnel.v1alpha1.RequestHead"> & {
   headers: Header[];
 
   /**
-   * The protocol asked for by an Upgrade header, such as "SPDY/3.1" or "websocket"; empty if none.
+   * The protocol asked for by an Upgrade header, such as "SPDY/3.1" or "websocket"; empty if none. "tcp.fairlead.dev" is
+   * a TCP connection as it is: `data` both ways, `end` a half-close, and what is cut is to look cut.
    *
    * @generated from field: string upgrade = 6;
    */

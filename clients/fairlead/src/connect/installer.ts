@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { KubernetesObject } from "@kubernetes/client-node";
+import { parse, stringify } from "yaml";
+import { type Installation, joinSecret, namespaceObject } from "./installation.ts";
+import type { TargetCluster } from "./target-cluster.ts";
+
+const CHART = fileURLToPath(new URL("../../../../deploy/charts/fairlead-agent", import.meta.url));
+export const RELEASE = "fairlead";
+
+/** How helm reaches the cluster. */
+export interface HelmOptions {
+  kubeconfig?: string | undefined;
+  context?: string | undefined;
+  /** A chart's folder, archive or address; undefined for the one of this checkout. */
+  chart?: string | undefined;
+}
+
+/** Makes what connects a cluster, and unmakes what it has made. */
+export class Installer {
+  readonly #cluster: TargetCluster;
+  readonly #undo: (() => Promise<void>)[] = [];
+
+  constructor(cluster: TargetCluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Makes objects one after another. Those that were there before are not unmade. */
+  async apply(objects: readonly KubernetesObject[]): Promise<void> {
+    for (const object of objects) {
+      const before = await this.#cluster.read(object);
+      if (!before) this.#undo.push(() => this.#cluster.remove(object));
+      await this.#cluster.apply(object);
+    }
+  }
+
+  /** Makes them by helm: namespace and join token first, and the chart then. */
+  async helm(installation: Installation, joinToken: string, options: HelmOptions): Promise<void> {
+    const { namespace } = installation;
+    await this.apply([namespaceObject(namespace), joinSecret(namespace, joinToken)]);
+    this.#undo.push(() => uninstall(namespace, options));
+    const chart = [RELEASE, options.chart ?? CHART, "--namespace", namespace, "--values", "-"];
+    await helm(["upgrade", "--install", ...chart], options, stringify(helmValues(installation)));
+  }
+
+  /** Unmakes what was made, last first. */
+  async undo(): Promise<void> {
+    for (const undo of this.#undo.splice(0).reverse()) await undo();
+  }
+}
+
+/** The values of the agent's chart. No secret is among them. */
+export function helmValues({ cluster, relayUrl, relayAuthority, authentication, image }: Installation): object {
+  const { jwt } = parse(authentication);
+  return {
+    cluster,
+    relay: { url: relayUrl, ...(relayAuthority !== undefined && { certificateAuthority: relayAuthority }) },
+    authentication: { jwt },
+    image,
+  };
+}
+
+/** Removes a release that helm has made. @throws FairleadError with what helm says if it fails */
+export async function uninstall(namespace: string, options: HelmOptions): Promise<void> {
+  await helm(["uninstall", RELEASE, "--namespace", namespace, "--ignore-not-found"], options, "");
+}
+
+async function helm(args: readonly string[], { kubeconfig, context }: HelmOptions, input: string): Promise<void> {
+  const where = [
+    ...(kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig]),
+    ...(context === undefined ? [] : ["--kube-context", context]),
+  ];
+  const child = spawn("helm", [...args, ...where], { stdio: ["pipe", "ignore", "pipe"] });
+  const { promise: ended, resolve, reject } = Promise.withResolvers<number | null>();
+  child.once("error", reject).once("close", resolve);
+  child.stdin.on("error", () => {}); // one that fails at once reads nothing
+  child.stdin.end(input);
+  const says = text(child.stderr);
+  const code = await ended.catch((cause: Error) => {
+    throw failed(`helm cannot be run (${cause.message}); install it, or connect with --via manifests`);
+  });
+  if (code !== 0) throw failed(`helm ${args[0]} failed: ${(await says).trim()}`);
+}
+
+function failed(sentence: string): FairleadError {
+  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+}

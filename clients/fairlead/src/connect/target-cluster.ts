@@ -1,0 +1,157 @@
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import {
+  ApiException,
+  AuthorizationV1Api,
+  CoreV1Api,
+  KubeConfig,
+  type KubernetesObject,
+  KubernetesObjectApi,
+  PatchStrategy,
+  VersionApi,
+} from "@kubernetes/client-node";
+
+const FIELD_MANAGER = "fairlead";
+
+/** A right that a connection needs. */
+export interface Right {
+  verb: string;
+  group: string;
+  resource: string;
+  namespace?: string;
+}
+
+/** What a cluster says of itself. */
+export interface ClusterFacts {
+  /** Such as v1.36.3. */
+  version: string;
+  /** How far its clock is before ours, in milliseconds; undefined if it does not tell. */
+  clockAheadMs: number | undefined;
+}
+
+/** The cluster that is to be connected, as its operator reaches it now. */
+export class TargetCluster {
+  readonly #config = new KubeConfig();
+  readonly #objects: KubernetesObjectApi;
+
+  /**
+   * @param file the operator's kubeconfig; undefined for $KUBECONFIG or ~/.kube/config
+   * @param context its context; undefined for the current one
+   * @throws FairleadError MALFORMED_REQUEST if it names no cluster
+   */
+  constructor(file: string | undefined, context: string | undefined) {
+    try {
+      if (file === undefined) this.#config.loadFromDefault();
+      else this.#config.loadFromFile(file);
+      if (context !== undefined) this.#config.setCurrentContext(context);
+      if (!this.#config.getCurrentCluster()) throw new Error(`there is no context ${this.#config.getCurrentContext()}`);
+    } catch (cause) {
+      const sentence = `which cluster? ${file ?? "your kubeconfig"} cannot be used: ${messageOf(cause)}; give --kubeconfig and --context`;
+      throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    }
+    this.#objects = KubernetesObjectApi.makeApiClient(this.#config);
+  }
+
+  /** The context's name. */
+  get name(): string {
+    return this.#config.getCurrentContext();
+  }
+
+  /** @throws FairleadError UNREACHABLE if the cluster cannot be asked */
+  async facts(): Promise<ClusterFacts> {
+    const { data, headers } = await this.#ask(this.#config.makeApiClient(VersionApi).getCodeWithHttpInfo({}));
+    const date = Date.parse(headers.date ?? "");
+    return { version: data.gitVersion, clockAheadMs: Number.isNaN(date) ? undefined : date - Date.now() };
+  }
+
+  /** Those of the rights that the operator has not. */
+  async missing(rights: readonly Right[]): Promise<Right[]> {
+    const api = this.#config.makeApiClient(AuthorizationV1Api);
+    const answers = await Promise.all(
+      rights.map(async (right) => {
+        const spec = { resourceAttributes: right };
+        const review = await this.#ask(api.createSelfSubjectAccessReview({ body: { spec } }));
+        return review.status?.allowed ?? false;
+      }),
+    );
+    return rights.filter((_, i) => !answers[i]);
+  }
+
+  /** An object as it is there; undefined if it is not. */
+  async read(object: KubernetesObject): Promise<KubernetesObject | undefined> {
+    try {
+      return await this.#objects.read(headerOf(object));
+    } catch (error) {
+      if (error instanceof ApiException && error.code === 404) return undefined;
+      throw refused(error);
+    }
+  }
+
+  /** Makes an object, or makes it what is said. */
+  async apply(object: KubernetesObject): Promise<void> {
+    const { ServerSideApply } = PatchStrategy;
+    await this.#ask(this.#objects.patch(object, undefined, undefined, FIELD_MANAGER, true, ServerSideApply));
+  }
+
+  /** Removes an object, if it is there, and what belongs to it. */
+  async remove(object: KubernetesObject): Promise<void> {
+    const header = headerOf(object) as KubernetesObject;
+    try {
+      await this.#objects.delete(header, undefined, undefined, undefined, undefined, "Background");
+    } catch (error) {
+      if (!(error instanceof ApiException && error.code === 404)) throw refused(error);
+    }
+  }
+
+  /** Why pods of a namespace do not run, as far as can be seen: a line for each, with the end of its log. */
+  async troubles(namespace: string): Promise<string[]> {
+    const api = this.#config.makeApiClient(CoreV1Api);
+    const { items } = await this.#ask(api.listNamespacedPod({ namespace }));
+    const lines = items.map(async ({ metadata, status }) => {
+      const name = metadata?.name ?? "";
+      const [container] = status?.containerStatuses ?? [];
+      if (container?.ready) return [];
+      const { waiting, terminated } = { ...container?.state };
+      const unscheduled = status?.conditions?.find(({ status }) => status === "False")?.message;
+      const state = waiting?.message ?? waiting?.reason ?? terminated?.reason ?? unscheduled ?? status?.phase ?? "";
+      const log = await api.readNamespacedPodLog({ namespace, name, tailLines: 1 }).catch(() => "");
+      return [`pod ${name}: ${[state, log.trim()].filter((text) => text !== "").join("; it says: ")}`];
+    });
+    return (await Promise.all(lines)).flat();
+  }
+
+  async #ask<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked;
+    } catch (error) {
+      throw refused(error);
+    }
+  }
+}
+
+function headerOf({ apiVersion = "", kind = "", metadata }: KubernetesObject) {
+  const { name = "", namespace = "" } = metadata ?? {};
+  return { apiVersion, kind, metadata: { name, namespace } };
+}
+
+/** What the apiserver said, or why it could not be asked. */
+function refused(cause: unknown): FairleadError {
+  if (cause instanceof ApiException) {
+    const said = Object(parsed(cause.body)).message ?? `HTTP status ${cause.code}`;
+    return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.APISERVER, `the cluster refuses: ${said}`, { cause });
+  }
+  const sentence = `the cluster cannot be reached with your kubeconfig: ${messageOf(cause)}`;
+  return new FairleadError(ErrorCode.UNREACHABLE, Hop.APISERVER, sentence, { cause });
+}
+
+function parsed(body: unknown): unknown {
+  if (typeof body !== "string") return body;
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,38 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Cluster, ClusterState, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { stateName } from "../commands/cluster-output.ts";
+import type { RelayConnection } from "../relay/relay-connection.ts";
+
+/** How often the relay is asked, in milliseconds. */
+const LOOK_MS = 500;
+
+/**
+ * Waits until requests get through to a cluster.
+ *
+ * @param told hears of each change of the state, and why
+ * @param timeoutMs how long to wait, in milliseconds
+ * @param signal ends the wait
+ * @throws FairleadError TIMED_OUT with the last state and its reason
+ */
+export async function untilConnected(
+  relay: RelayConnection,
+  name: string,
+  told: (line: string) => void,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Cluster> {
+  const deadline = Date.now() + timeoutMs;
+  for (let last = ""; ; await delay(LOOK_MS, undefined, { signal })) {
+    const { clusters } = await relay.clusters.listClusters({});
+    const cluster = clusters.find((each) => each.name === name);
+    if (cluster?.state === ClusterState.CONNECTED) return cluster;
+    const line = cluster
+      ? `${stateName(cluster.state)}: ${cluster.stateReason}`
+      : "the relay does not know it any more";
+    if (line !== last) told(line);
+    last = line;
+    if (Date.now() < deadline) continue;
+    const sentence = `the cluster is not connected after ${Math.round(timeoutMs / 1_000)} s. ${line}`;
+    throw new FairleadError(ErrorCode.TIMED_OUT, Hop.AGENT, sentence);
+  }
+}
