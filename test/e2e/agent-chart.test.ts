@@ -33,6 +33,11 @@ describeOnRealNode()("the agent's chart", () => {
     expect(stdout.match(/^fairlead-(agent|identity-proxy)-\S+ +1\/1 +Running/gm)).toHaveLength(4);
   });
 
+  it("has doctor in the agent's pod, which needs no options and finds nothing", async () => {
+    const report = await admin("exec", "deployment/fairlead-agent", "--", "node", "/app/main.js", "doctor");
+    expect(report).toMatch(/\nok {7}agent +2 attached\n(ok .*\n){3}\nAll is well\.\n$/);
+  });
+
   it("leaves nothing to do but for the join token, which is of no use any more", async () => {
     await admin("delete", "secret/fairlead-join-token");
     await admin("rollout", "restart", "deployment/fairlead-agent");

@@ -175,6 +175,37 @@ jwt:
   });
 });
 
+describe("doctor", () => {
+  it("exits 1, and names the hop on standard output alone, as text and as JSON", async () => {
+    const closed = ["doctor", "prod", "--relay", "https://127.0.0.1:1"];
+    const [text, json] = await runAll([closed, [...closed, "--output", "json"]]);
+    expect(text).toMatchObject({ code: 1, told: "" });
+    expect(text?.out).toMatch(/^ok {7}name .*\nfailed {3}connection .*\n(.*\n)+What to do: nothing listens there/);
+    expect(json).toMatchObject({ code: 1, told: "" });
+    expect(JSON.parse(json?.out ?? "")).toMatchObject({
+      healthy: false,
+      cluster: "prod",
+      failed: { check: "connection" },
+    });
+  });
+
+  it("needs no token before it is known that a relay answers", async () => {
+    const { code, out } = await run(["doctor", ...toRelay().slice(0, 4)]);
+    expect(code).toBe(1);
+    expect(out).toMatch(/gRPC fails: HTTP 404.*\nWhat to do: that is no relay, or one that is older/);
+    expect(seen).toEqual([]);
+  });
+
+  it.each([
+    [["doctor"], /which relay\? give --relay/],
+    [["doctor", "--relay", "https://127.0.0.1:1", "--hold", "soon"], /a whole number of seconds is due/],
+  ])("does not look with %j", async (args, says) => {
+    const { code, out, told } = await run(args);
+    expect([code, out]).toEqual([1, ""]);
+    expect(told).toMatch(says);
+  });
+});
+
 describe("--help", () => {
   const commands = [
     [],
@@ -191,6 +222,7 @@ describe("--help", () => {
     ["access"],
     ["access", "explain"],
     ["rbac"],
+    ["doctor"],
   ];
 
   it("of every command is listed, has examples that are commands, and names the global options", async () => {

@@ -6,6 +6,7 @@ import { accessCommand } from "./commands/access.ts";
 import { clustersCommand } from "./commands/clusters.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { disconnectCommand } from "./commands/disconnect.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
@@ -22,7 +23,8 @@ const program = addRelayOptions(new Command("fairlead"))
     "after",
     "\nExamples:\n  fairlead clusters                    # what you may reach\n" +
       "  fairlead proxy prod-eu1              # point kubectl at a cluster\n" +
-      "  fairlead forward prod-eu1 svc/web 8080:80   # reach a Service of it\n\n" +
+      "  fairlead forward prod-eu1 svc/web 8080:80   # reach a Service of it\n" +
+      "  fairlead doctor prod-eu1             # which hop fails, and what to do\n\n" +
       "Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
   )
   .showHelpAfterError("(add --help for what there is)");
@@ -37,6 +39,7 @@ for (const command of [
   disconnectCommand(),
   accessCommand(),
   rbacCommand(),
+  doctorCommand(),
 ]) {
   for (const each of [command, ...command.commands]) each.configureHelp({ showGlobalOptions: true });
   program.addCommand(command);

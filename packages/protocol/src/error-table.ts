@@ -35,6 +35,7 @@ const TABLE: Record<ErrorCode, ErrorMapping> = {
   [ErrorCode.DRAINING]: { grpc: 14, http: 503, reason: "ServiceUnavailable" },
   [ErrorCode.INTERNAL]: { grpc: 13, http: 500, reason: "InternalError" },
   [ErrorCode.ALREADY_EXISTS]: { grpc: 6, http: 409, reason: "AlreadyExists" },
+  [ErrorCode.VERSION_TOO_OLD]: { grpc: 9, http: 502, reason: "BadGateway" },
 };
 
 /** Looks up a code; one that this version does not know counts as INTERNAL. */

@@ -127,6 +127,7 @@ const CODES = new Map([
   ["5", ErrorCode.CLUSTER_UNKNOWN],
   ["7", ErrorCode.ACCESS_DENIED],
   ["8", ErrorCode.LIMIT_EXCEEDED],
+  ["9", ErrorCode.VERSION_TOO_OLD],
   ["13", ErrorCode.PROTOCOL_VIOLATION],
   ["16", ErrorCode.TOKEN_REFUSED],
 ]);

@@ -29,6 +29,15 @@ async function read(text: string) {
 }
 
 describe("the relay's configuration", () => {
+  it("has the oldest versions that are supported, each a version", async () => {
+    const oldestVersions = { agent: "0.2.0" };
+    expect(await read(stringify({ ...GOOD, oldestVersions }))).toMatchObject({
+      oldestVersions: { client: "", agent: "0.2.0" },
+    });
+    const wrong = stringify({ ...GOOD, oldestVersions: { client: 0.2 } });
+    await expect(read(wrong)).rejects.toThrow("oldestVersions.client: a version such as 0.1.0 is due");
+  });
+
   it("is read, with paths that are relative to its own folder", async () => {
     expect(await read(stringify(GOOD))).toEqual({
       listen: { host: "0.0.0.0", port: 8443 },
@@ -45,6 +54,7 @@ describe("the relay's configuration", () => {
       },
       webhook: undefined,
       limits: DEFAULT_LIMITS,
+      oldestVersions: { client: "", agent: "" },
     });
   });
 

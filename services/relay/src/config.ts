@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { isVersion } from "@fairlead/protocol";
 import { splitAddress } from "@fairlead/service";
 import { parse } from "yaml";
 import type { AuthorityFiles } from "./enrolment/agent-authority.ts";
@@ -18,6 +19,7 @@ export interface RelayConfig {
   /** Who is told of each change of a cluster's state; undefined: nobody. */
   webhook: WebhookConfig | undefined;
   limits: Limits;
+  oldestVersions: OldestVersions;
 }
 
 /** What agents attach with. */
@@ -33,6 +35,12 @@ export interface WebhookConfig {
   url: string;
   /** The file with the secret that signatures are made with. */
   secretFile: string;
+}
+
+/** The oldest versions that are supported; empty: any. */
+export interface OldestVersions {
+  client: string;
+  agent: string;
 }
 
 /** Longest and shortest life of an agent's certificate, in seconds. */
@@ -53,7 +61,10 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 }
 
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
-  const keys = ["listen", "tls", "database", "authentication", "administrators", "agents", "webhook", "limits"];
+  const keys = [
+    ...["listen", "tls", "database", "authentication", "administrators", "agents", "webhook", "limits"],
+    "oldestVersions",
+  ];
   const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
   const [host, port] = address(text(root.listen, "listen"), "listen");
@@ -72,6 +83,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
     agents: agentsConfig(root.agents ?? {}, database, path),
     webhook: root.webhook === undefined ? undefined : webhookConfig(root.webhook, path),
     limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
+    oldestVersions: oldestVersions(root.oldestVersions ?? {}),
   };
 }
 
@@ -113,6 +125,15 @@ function webhookConfig(value: unknown, path: (value: unknown, at: string) => str
   const isLoopback = protocol === "http:" && hostname === "127.0.0.1";
   if (protocol !== "https:" && !isLoopback) throw new Error("webhook.url: an https:// address is due");
   return { url, secretFile: path(webhook.secretFile, "webhook.secretFile") };
+}
+
+function oldestVersions(value: unknown): OldestVersions {
+  const { client = "", agent = "" } = mapping(value, "oldestVersions", ["client", "agent"]);
+  const version = (text: unknown, at: string): string => {
+    if (text === "" || (typeof text === "string" && isVersion(text))) return text;
+    throw new Error(`oldestVersions.${at}: a version such as 0.1.0 is due`);
+  };
+  return { client: version(client, "client"), agent: version(agent, "agent") };
 }
 
 function mapping(value: unknown, at: string, known: readonly string[]): Record<string, unknown> {

@@ -4,10 +4,11 @@ import { addProcessOptions, runService, type ServiceCommandOptions } from "@fair
 import { Command } from "commander";
 import { readRelayConfig } from "./config.ts";
 import { startRelay } from "./relay.ts";
+import { VERSION } from "./version.ts";
 
 const command = new Command("fairlead-relay")
   .description("The meeting point: agents dial out to it, clients reach their clusters through it.")
-  .version("0.1.0")
+  .version(VERSION)
   .requiredOption("--config <file>", "the relay's configuration (docs/reference/relay-config.md)")
   .addHelpText("after", "\nExample:\n  fairlead-relay --config relay.yaml --private 127.0.0.1:9090");
 

@@ -6,7 +6,13 @@ import { type Client, createClient, type Interceptor } from "@connectrpc/connect
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { AgentIdentity } from "@fairlead/agent-identity";
 import { requestedKey } from "@fairlead/certificates";
-import { AccessRuleService, ClusterService, EnrolmentService, type IssuedCertificate } from "@fairlead/protocol";
+import {
+  AccessRuleService,
+  ClusterService,
+  EnrolmentService,
+  type IssuedCertificate,
+  RelayService,
+} from "@fairlead/protocol";
 import type { Logger, RunningService } from "@fairlead/service";
 import { stringify } from "yaml";
 import { readRelayConfig } from "./config.ts";
@@ -26,6 +32,7 @@ export interface Rpc {
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
   enrolment: Client<typeof EnrolmentService>;
+  relay: Client<typeof RelayService>;
 }
 
 /** A whole relay in this process, on a free port, with an issuer and a folder of its own. `root` administers it. */
@@ -36,6 +43,8 @@ export class RelayFixture {
   readonly logged: string[] = [];
   /** How long agents' certificates last; counts from the next {@link startAgain}. */
   certificateSeconds = 86_400;
+  /** The oldest versions that it supports; likewise. */
+  oldestVersions: { client?: string; agent?: string } = {};
   readonly #tls: RelayTls;
   readonly #sessions: Http2SessionManager[] = [];
   #limits: Partial<Limits> = {};
@@ -101,6 +110,7 @@ export class RelayFixture {
       clusters: createClient(ClusterService, transport),
       accessRules: createClient(AccessRuleService, transport),
       enrolment: createClient(EnrolmentService, transport),
+      relay: createClient(RelayService, transport),
     };
   }
 
@@ -166,6 +176,7 @@ export class RelayFixture {
         administrators: { users: ["root"] },
         agents: { certificateSeconds: this.certificateSeconds },
         limits: this.#limits,
+        oldestVersions: this.oldestVersions,
       }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);

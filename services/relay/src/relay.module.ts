@@ -1,6 +1,6 @@
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { openVerifier, TokenVerifier } from "@fairlead/authentication";
-import { AccessRuleService, ClusterService, EnrolmentService, Hop } from "@fairlead/protocol";
+import { AccessRuleService, ClusterService, EnrolmentService, Hop, RelayService } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { type DynamicModule, Module } from "@nestjs/common";
 import { AccessRules } from "./access/access-rules.ts";
@@ -14,6 +14,7 @@ import { Agents } from "./enrolment/agents.ts";
 import { JoinTokens } from "./enrolment/join-tokens.ts";
 import { HealthController } from "./health.controller.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
+import { AttachmentEnds } from "./lanes/attachment-ends.ts";
 import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
 import { ExchangeLimits } from "./limits/exchange-limits.ts";
@@ -23,6 +24,7 @@ import { callerInterceptor, errorInterceptor } from "./rpc/caller.ts";
 import { clusterMessages } from "./rpc/cluster-message.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
 import { enrolmentService } from "./rpc/enrolment-service.ts";
+import { relayService } from "./rpc/relay-service.ts";
 import { openStore, type Store } from "./store/store.ts";
 
 /** Longest message of a unary call. */
@@ -81,6 +83,7 @@ export class RelayModule {
         },
         // Lanes: agents on one side, clients on the other.
         { provide: Attachments, useFactory: () => new Attachments() },
+        { provide: AttachmentEnds, useFactory: () => new AttachmentEnds() },
         {
           provide: ClusterStates,
           inject: [Clusters, Agents, Attachments],
@@ -89,14 +92,19 @@ export class RelayModule {
         },
         {
           provide: TunnelServiceHandler,
-          inject: [AgentProofVerifier, Agents, Clusters, Attachments, ClusterStates],
+          inject: [AgentProofVerifier, Agents, Clusters, Attachments, ClusterStates, AttachmentEnds],
           useFactory: (
             proofs: AgentProofVerifier,
             agents: Agents,
             clusters: Clusters,
             attachments: Attachments,
             states: ClusterStates,
-          ) => new TunnelServiceHandler(proofs, agents, clusters, attachments, states, log),
+            ends: AttachmentEnds,
+          ) => {
+            const { agent: oldestAgent } = config.oldestVersions;
+            const parts = { proofs, agents, clusters, attachments, states, ends };
+            return new TunnelServiceHandler({ ...parts, oldestAgent, log });
+          },
         },
         {
           provide: AccessServiceHandler,
@@ -109,7 +117,7 @@ export class RelayModule {
           provide: RPC_HANDLER,
           inject: [
             ...[Admission, Clusters, AccessRules, Attachments, ClusterStates, AccessServiceHandler],
-            ...[JoinTokens, Agents, AgentAuthority, AgentProofVerifier],
+            ...[JoinTokens, Agents, AgentAuthority, AgentProofVerifier, AttachmentEnds],
           ],
           useFactory: (
             admission: Admission,
@@ -122,19 +130,21 @@ export class RelayModule {
             agents: Agents,
             authority: AgentAuthority,
             proofs: AgentProofVerifier,
+            ends: AttachmentEnds,
           ) => {
             const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
             const toMessage = clusterMessages(attachments, agents, states);
-            const parts = { admission, clusters, joinTokens, agents, attachments, states, access, toMessage };
+            const parts = { admission, clusters, joinTokens, agents, attachments, states, access, ends, toMessage };
+            const enrolment = enrolmentService({ authority, agents, proofs, attachments, ends, states, log });
+            const anybody = { interceptors: [errorInterceptor] };
             return connectNodeAdapter({
               readMaxBytes: MAX_CALL_BYTES, // read before the caller is known
               routes: (router) =>
                 router
                   .service(ClusterService, clusterService(parts), people)
                   .service(AccessRuleService, accessRuleService(admission, clusters, rules, access), people)
-                  .service(EnrolmentService, enrolmentService(authority, agents, proofs, states, log), {
-                    interceptors: [errorInterceptor],
-                  }),
+                  .service(EnrolmentService, enrolment, anybody)
+                  .service(RelayService, relayService(config.oldestVersions), anybody),
             });
           },
         },

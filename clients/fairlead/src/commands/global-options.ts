@@ -26,14 +26,19 @@ export function addRelayOptions(program: Command): Command {
     .addOption(new Option("--output <format>", "how to answer").choices(["text", "json"]).default("text"));
 }
 
-/** Connects to the relay that the options name. @throws FairleadError if they name none */
-export function relayOf({ relay, relayCa, tokenFile }: RelayOptions): RelayConnection {
+/**
+ * Connects to the relay that the options name.
+ *
+ * @param tokenOf gives the token source; by default one that fails at once if there is no token
+ * @throws FairleadError if they name none
+ */
+export function relayOf({ relay, relayCa, tokenFile }: RelayOptions, tokenOf = tokenSource): RelayConnection {
   refuseUnverifiedTls();
   if (relay === undefined) {
     const sentence = "which relay? give --relay https://HOST:PORT or set FAIRLEAD_RELAY";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
   }
-  return connectToRelay(relay, relayCa, tokenSource(tokenFile));
+  return connectToRelay(relay, relayCa, tokenOf(tokenFile));
 }
 
 /** Reads `key=value` pairs. @throws FairleadError for one that is not */
@@ -49,6 +54,12 @@ export function parseLabels(pairs: readonly string[]): Record<string, string> {
 /** Collects an option that may be given several times. */
 export function collect(value: string, before: string[]): string[] {
   return [...before, value];
+}
+
+/** Reads a number of seconds. @throws InvalidArgumentError for what is none */
+export function seconds(value: string): number {
+  if (!/^\d{1,6}$/.test(value)) throw new InvalidArgumentError("a whole number of seconds is due");
+  return Number(value);
 }
 
 /** Reads a port. @throws InvalidArgumentError for what is none */

@@ -10,6 +10,8 @@ import {
   GrpcConnection,
   Hop,
   hostAndPortOf,
+  LateSocket,
+  proxyFor,
 } from "@fairlead/protocol";
 import type { TokenSource } from "./token-source.ts";
 
@@ -23,6 +25,8 @@ const IDLE_MS = 1_000;
 /** The relay as a client of it knows it. */
 export interface RelayConnection {
   url: URL;
+  /** The authority of its certificate, if it is not one of the system's. */
+  tls: { ca?: Buffer };
   token: TokenSource;
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
@@ -39,11 +43,12 @@ export interface RelayConnection {
  */
 export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
   const url = relayUrl(address);
-  const ca = caFile === undefined ? undefined : readCa(caFile);
+  const tls = caFile === undefined ? {} : { ca: readCa(caFile) };
+  const peer = { ...hostAndPortOf(url), tls };
   const sessionManager = new Http2SessionManager(
     url.origin,
     { idleConnectionTimeoutMs: IDLE_MS, pingIntervalMs: PING_MS },
-    ca && { ca },
+    isDirect(peer) ? tls : { createConnection: () => new LateSocket(peer) },
   );
   const interceptors = [authorize(token), explain(url)];
   const transport = createGrpcTransport({
@@ -54,10 +59,11 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
   });
   return {
     url,
+    tls,
     token,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
-    openLanes: (goingAway) => new GrpcConnection(() => ({ ...hostAndPortOf(url), tls: ca ? { ca } : {} }), goingAway),
+    openLanes: (goingAway) => new GrpcConnection(() => peer, goingAway),
   };
 }
 
@@ -65,6 +71,18 @@ function relayUrl(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url?.protocol === "https:") return url;
   throw misuse(`${address} is not the address of a relay; give https://HOST:PORT`);
+}
+
+/**
+ * Whether no HTTP proxy is to be used. node connects by itself then: connect-node lets the process end with its last call
+ * only by a socket of node's own. What is wrong with HTTPS_PROXY, dialling tells.
+ */
+function isDirect({ host, port }: { host: string; port: number }): boolean {
+  try {
+    return proxyFor(host, port) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 function readCa(file: string): Buffer {

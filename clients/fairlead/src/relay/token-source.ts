@@ -17,6 +17,15 @@ export function tokenSource(file: string | undefined): TokenSource {
   return constant(process.env.FAIRLEAD_TOKEN ?? "", "the environment (FAIRLEAD_TOKEN)");
 }
 
+/** The same, except that it fails when the token is asked for, and not before. */
+export function lateTokenSource(file: string | undefined): TokenSource {
+  let source: TokenSource | undefined;
+  return () => {
+    source ??= tokenSource(file);
+    return source();
+  };
+}
+
 function constant(text: string, where: string): TokenSource {
   const token = checked(text, where);
   return () => token;

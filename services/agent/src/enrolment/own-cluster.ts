@@ -16,7 +16,7 @@ export interface OwnCluster {
  * @param secret NAMESPACE/NAME of the Secret that the state is kept in
  * @throws Error if this is no pod
  */
-export async function ownCluster(secret: string, log: Logger): Promise<OwnCluster> {
+export async function ownCluster(secret: string, log: Pick<Logger, "warn">): Promise<OwnCluster> {
   const [namespace, name, ...more] = secret.split("/");
   if (!namespace || !name || more.length > 0) throw new Error(`--state-secret ${secret}: NAMESPACE/NAME is due`);
   const config = new KubeConfig();
@@ -36,7 +36,7 @@ async function countNodes(api: CoreV1Api): Promise<number> {
   }
 }
 
-async function uidOf(api: CoreV1Api, log: Logger): Promise<string> {
+async function uidOf(api: CoreV1Api, log: Pick<Logger, "warn">): Promise<string> {
   try {
     return (await api.readNamespace({ name: "kube-system" })).metadata?.uid ?? "";
   } catch (err) {

@@ -61,6 +61,13 @@ export class ClusterStates {
     this.refresh(cluster);
   }
 
+  /** An agent of a cluster's was not let in. */
+  refused(cluster: string, reason: string): void {
+    if (this.#clusters.get(cluster) === undefined) return;
+    this.#lastEnd.set(cluster, reason);
+    this.refresh(cluster);
+  }
+
   /** Something has changed that a cluster's state is made of. */
   refresh(cluster: string, nowMs = Date.now()): void {
     const before = this.of(cluster);

@@ -114,15 +114,21 @@ export class Agents {
    * @param clusterUid the uid of the cluster that it says it is in; empty if it does not know
    * @throws FairleadError TOKEN_REFUSED if the key is not the agent's any more, or the cluster another
    */
-  attach({ cluster, key }: ProvenAgent, clusterUid: string): AgentRecord {
+  attach(proven: ProvenAgent, clusterUid: string): AgentRecord {
+    const agent = this.judge(proven, clusterUid);
+    // The present key is in use: the one before it opens nothing any more.
+    if (agent.key === proven.key) agent.previousKey = undefined;
+    return agent;
+  }
+
+  /** Whether an agent that has proved its key might attach. Changes nothing. Parameters and errors as {@link attach}. */
+  judge({ cluster, key }: ProvenAgent, clusterUid: string): AgentRecord {
     const agent = this.#byCluster.get(cluster);
     if (!agent) throw unknown(cluster);
     if (agent.key !== key && agent.previousKey !== key) throw superseded(cluster);
     if (agent.clusterUid !== "" && clusterUid !== "" && agent.clusterUid !== clusterUid) {
       throw otherCluster(cluster, agent.clusterUid, clusterUid);
     }
-    // The present key is in use: the one before it opens nothing any more.
-    if (agent.key === key) agent.previousKey = undefined;
     return agent;
   }
 }

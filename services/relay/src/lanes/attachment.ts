@@ -20,7 +20,10 @@ export class Attachment {
   readonly #control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>;
   readonly #lanes = new Set<Lane>();
   readonly #idle = new IdleLanes((lane) => this.#lanes.delete(lane));
+  /** Since the epoch. */
+  readonly startedAtMs = Date.now();
   #draining = false;
+  #isSilent = false;
   /** Why the agent cannot serve; undefined if it can. */
   problem: FairleadError | undefined;
   /** Whether the agent has said that it can, or why not. */
@@ -93,6 +96,17 @@ export class Attachment {
   /** Tells the agent that the relay is stopping. */
   handOver(): void {
     if (!this.#draining) this.#control.send({ frame: { case: "drain", value: {} } });
+  }
+
+  /** Whether its connection, when it ends now, is lost: neither side has ended it. */
+  get isLost(): boolean {
+    return this.#isSilent || !this.#draining;
+  }
+
+  /** The agent has fallen silent: its connection is gone, whatever the network says. Ends the attachment. */
+  fallenSilent(reason: FairleadError): void {
+    this.#isSilent = true;
+    this.end(reason);
   }
 
   /** Ends the attachment and all its lanes. */

@@ -9,6 +9,7 @@ import {
   GrpcServerStream,
   Hop,
   IDLE_LANES,
+  isOlder,
   Lane,
   type Register,
   RelayFrameSchema,
@@ -20,12 +21,26 @@ import type { Clusters } from "../clusters/clusters.ts";
 import type { AgentProofVerifier, ProvenAgent } from "../enrolment/agent-proof-verifier.ts";
 import type { AgentRecord, Agents } from "../enrolment/agents.ts";
 import { Attachment } from "./attachment.ts";
+import type { AttachmentEnds } from "./attachment-ends.ts";
 import type { Attachments } from "./attachments.ts";
 
 /** How often agents send heartbeats, in milliseconds. */
 const HEARTBEAT_INTERVAL_MS = 10_000;
 /** An agent that is silent for longer is gone, in milliseconds. */
 const SILENCE_MS = 3 * HEARTBEAT_INTERVAL_MS;
+
+/** What agents are served by. */
+export interface TunnelServiceParts {
+  proofs: AgentProofVerifier;
+  agents: Agents;
+  clusters: Clusters;
+  attachments: Attachments;
+  states: ClusterStates;
+  ends: AttachmentEnds;
+  /** The oldest version that may attach; empty: any. */
+  oldestAgent: string;
+  log: Logger;
+}
 
 /** Serves the two calls that agents make: their control stream and their lanes. */
 export class TunnelServiceHandler {
@@ -34,21 +49,18 @@ export class TunnelServiceHandler {
   readonly #clusters: Clusters;
   readonly #attachments: Attachments;
   readonly #states: ClusterStates;
+  readonly #ends: AttachmentEnds;
+  readonly #oldestAgent: string;
   readonly #log: Logger;
 
-  constructor(
-    proofs: AgentProofVerifier,
-    agents: Agents,
-    clusters: Clusters,
-    attachments: Attachments,
-    states: ClusterStates,
-    log: Logger,
-  ) {
+  constructor({ proofs, agents, clusters, attachments, states, ends, oldestAgent, log }: TunnelServiceParts) {
     this.#proofs = proofs;
     this.#agents = agents;
     this.#clusters = clusters;
     this.#attachments = attachments;
     this.#states = states;
+    this.#ends = ends;
+    this.#oldestAgent = oldestAgent;
     this.#log = log;
   }
 
@@ -75,9 +87,10 @@ export class TunnelServiceHandler {
         if (frame.frame.case !== "register") return this.#onFrame(attachment, frame);
         try {
           attachment = this.#register(agent, frame.frame.value, control);
-          silence = setTimeout(() => attachment?.end(silent()), SILENCE_MS);
+          silence = setTimeout(() => attachment?.fallenSilent(silent()), SILENCE_MS);
         } catch (error) {
           this.#log.warn({ cluster: agent.cluster, err: error }, "an agent is refused");
+          this.#states.refused(agent.cluster, FairleadError.from(error, Hop.RELAY).message);
           refuse(error);
         }
       },
@@ -119,13 +132,14 @@ export class TunnelServiceHandler {
     });
   }
 
-  /** @throws FairleadError if the agent's key does not count any more, or the agent is in another cluster */
+  /** @throws FairleadError if the agent is too old, its key does not count any more, or it is in another cluster */
   #register(
     agent: ProvenAgent,
     { agentVersion, clusterUid }: Register,
     control: FrameStream<typeof RelayFrameSchema, typeof AgentFrameSchema>,
   ): Attachment {
     this.#attachments.checkTakesAgents();
+    if (isOlder(agentVersion, this.#oldestAgent)) throw tooOld(agentVersion, this.#oldestAgent);
     const { joinId } = this.#agents.attach(agent, clusterUid);
     const { cluster } = agent;
     const attachment = new Attachment(cluster, joinId, agentVersion, control);
@@ -155,6 +169,7 @@ export class TunnelServiceHandler {
 
   #onClosed(attachment: Attachment, error: FairleadError | undefined): void {
     this.#attachments.remove(attachment);
+    if (this.#clusters.get(attachment.cluster)) this.#ends.note(attachment, error, Date.now());
     attachment.end(error ?? new FairleadError(ErrorCode.CONNECTION_LOST, Hop.AGENT, "the agent left"));
     this.#states.ended(attachment.cluster, error?.message ?? "the agent left");
     this.#note(attachment);
@@ -177,6 +192,11 @@ function checkCurrent(record: AgentRecord | undefined, { joinId, cluster }: Atta
   if (record.expiresAtMs > nowMs) return;
   const sentence = `the agent's certificate has expired, and was not renewed; it needs a join token: \`fairlead clusters join-token ${cluster}\``;
   throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+}
+
+function tooOld(version: string, oldest: string): FairleadError {
+  const sentence = `the agent's version ${JSON.stringify(version)} is older than ${oldest}, the oldest that this relay takes; update the agent`;
+  return new FairleadError(ErrorCode.VERSION_TOO_OLD, Hop.RELAY, sentence);
 }
 
 function silent(): FairleadError {

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type Cluster, ClusterSchema } from "@fairlead/protocol";
+import { type Cluster, ClusterSchema, ClusterState } from "@fairlead/protocol";
 import type { ClusterStates } from "../clusters/cluster-states.ts";
 import type { ClusterRecord } from "../clusters/clusters.ts";
 import { distributionOf } from "../clusters/distribution.ts";
@@ -22,11 +22,13 @@ export function clusterMessages(
       capped = false,
     } = attached.find(({ report }) => report !== undefined)?.report ?? {};
     const agent = agents.of(name);
+    const problem = attached.find((attachment) => attachment.problem)?.problem;
     const seenAtMs = attached.length > 0 ? Date.now() : lastSeenAtMs;
     return create(ClusterSchema, {
       ...{ name, labels, state, stateReason: reason, stateTime: timestampFromMs(sinceMs) },
       ...{ agentVersion: attached[0]?.agentVersion ?? "", agentReplicas: attached.length },
       ...{ kubernetesVersion, distribution: distributionOf(kubernetesVersion), nodeCount, capped },
+      ...(problem && state === ClusterState.DEGRADED && { problem: problem.toMessage() }),
       ...(agent && { certificateExpireTime: timestampFromMs(agent.expiresAtMs) }),
       ...(seenAtMs !== undefined && { lastSeenTime: timestampFromMs(seenAtMs) }),
     });

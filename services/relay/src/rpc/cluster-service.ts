@@ -6,6 +6,7 @@ import { clusterUnknown } from "../clusters/clusters.ts";
 import type { Agents } from "../enrolment/agents.ts";
 import type { JoinToken, JoinTokens } from "../enrolment/join-tokens.ts";
 import type { AccessServiceHandler } from "../lanes/access-service.ts";
+import type { AttachmentEnds } from "../lanes/attachment-ends.ts";
 import type { Attachments } from "../lanes/attachments.ts";
 import { CALLER } from "./caller.ts";
 import { type WatchedClusters, watchClusters } from "./cluster-watch.ts";
@@ -16,17 +17,20 @@ export interface ClusterServiceParts extends WatchedClusters {
   agents: Agents;
   attachments: Attachments;
   access: AccessServiceHandler;
+  ends: AttachmentEnds;
 }
 
 /** `ClusterService`: what the caller may reach, and for administrators the keeping of clusters. */
 export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof ClusterService> {
-  const { admission, clusters, joinTokens, agents, attachments, states, access, toMessage } = parts;
+  const { admission, clusters, joinTokens, agents, attachments, states, access, ends, toMessage } = parts;
   return {
     listClusters: (_request, context) => ({ clusters: admission.visible(callerOf(context)).map(toMessage) }),
     watchClusters: (_request, context) => watchClusters(parts, callerOf(context), context.signal),
     getKubeconfig: ({ cluster }, context) => {
       const admitted = admission.admit(callerOf(context), cluster);
-      return { cluster: toMessage(admitted), contextName: `fairlead-${admitted.name}`, namespace: "" };
+      const { name } = admitted;
+      const asked = { ...toMessage(admitted), recentEnds: [...ends.of(name)] };
+      return { cluster: asked, contextName: `fairlead-${name}`, namespace: "" };
     },
     createCluster: async ({ name, labels }, context) => {
       admission.requireAdministrator(callerOf(context));
@@ -43,6 +47,7 @@ export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof C
       admission.requireAdministrator(callerOf(context));
       await clusters.delete(name);
       agents.forget(name);
+      ends.forget(name);
       states.refresh(name);
       access.recheck();
       const removed = new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, "the cluster was removed from the relay");

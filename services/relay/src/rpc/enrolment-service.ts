@@ -10,18 +10,26 @@ import type { AgentAuthority } from "../enrolment/agent-authority.ts";
 import type { AgentProofVerifier } from "../enrolment/agent-proof-verifier.ts";
 import type { Agents } from "../enrolment/agents.ts";
 import { keyOf } from "../enrolment/key-of.ts";
+import type { AttachmentEnds } from "../lanes/attachment-ends.ts";
+import type { Attachments } from "../lanes/attachments.ts";
 
 /** Longest uid that is kept: those of Kubernetes have 36 characters. */
 const MAX_UID_LENGTH = 64;
 
-/** `EnrolmentService`: agents' first certificates and their next ones. */
-export function enrolmentService(
-  authority: AgentAuthority,
-  agents: Agents,
-  proofs: AgentProofVerifier,
-  states: ClusterStates,
-  log: Logger,
-): ServiceImpl<typeof EnrolmentService> {
+/** What agents' certificates are kept by. */
+export interface EnrolmentServiceParts {
+  authority: AgentAuthority;
+  agents: Agents;
+  proofs: AgentProofVerifier;
+  attachments: Attachments;
+  ends: AttachmentEnds;
+  states: ClusterStates;
+  log: Logger;
+}
+
+/** `EnrolmentService`: agents' first certificates and their next ones, and what the relay knows of them. */
+export function enrolmentService(parts: EnrolmentServiceParts): ServiceImpl<typeof EnrolmentService> {
+  const { authority, agents, proofs, attachments, ends, states, log } = parts;
   return {
     join: async ({ credential, certificateRequest, clusterUid }) => {
       if (credential.case !== "joinToken") throw malformed("a join token is due");
@@ -43,6 +51,13 @@ export function enrolmentService(
       await agents.renew(agent, key, certificate.validToDate.getTime());
       log.info({ cluster: agent.cluster, until: certificate.validToDate }, "agent's certificate renewed");
       return { certificate: issued(agent.cluster, certificate) };
+    },
+    getAgent: async ({ clusterUid }, context) => {
+      const proof = bearerToken(context.requestHeader.get("authorization") ?? undefined);
+      const proven = await proofs.verify(proof, EnrolmentService.method.getAgent);
+      const { cluster } = proven;
+      const expireTime = timestampFromMs(agents.judge(proven, clusterUid).expiresAtMs);
+      return { cluster, expireTime, replicas: attachments.of(cluster).length, recentEnds: [...ends.of(cluster)] };
     },
   };
 }

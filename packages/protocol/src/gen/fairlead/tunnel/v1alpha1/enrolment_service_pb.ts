@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { AttachmentEnd } from "./attachment_pb.ts";
+import { file_fairlead_tunnel_v1alpha1_attachment } from "./attachment_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/tunnel/v1alpha1/enrolment_service.proto.
  */
 export const file_fairlead_tunnel_v1alpha1_enrolment_service: GenFile = /*@__PURE__*/
-  fileDesc("CjBmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZW5yb2xtZW50X3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSJjCgtKb2luUmVxdWVzdBIUCgpqb2luX3Rva2VuGAEgASgJSAASGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgDIAEoDBITCgtjbHVzdGVyX3VpZBgEIAEoCUIMCgpjcmVkZW50aWFsIlAKDEpvaW5SZXNwb25zZRJACgtjZXJ0aWZpY2F0ZRgBIAEoCzIrLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Jc3N1ZWRDZXJ0aWZpY2F0ZSIrCgxSZW5ld1JlcXVlc3QSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgBIAEoDCJRCg1SZW5ld1Jlc3BvbnNlEkAKC2NlcnRpZmljYXRlGAEgASgLMisuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLklzc3VlZENlcnRpZmljYXRlImoKEUlzc3VlZENlcnRpZmljYXRlEhMKC2NlcnRpZmljYXRlGAEgASgMEg8KB2NsdXN0ZXIYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMsMBChBFbnJvbG1lbnRTZXJ2aWNlElUKBEpvaW4SJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSm9pblJlcXVlc3QaJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSm9pblJlc3BvbnNlElgKBVJlbmV3EiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlbmV3UmVxdWVzdBonLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZW5ld1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CjBmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZW5yb2xtZW50X3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSJjCgtKb2luUmVxdWVzdBIUCgpqb2luX3Rva2VuGAEgASgJSAASGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgDIAEoDBITCgtjbHVzdGVyX3VpZBgEIAEoCUIMCgpjcmVkZW50aWFsIlAKDEpvaW5SZXNwb25zZRJACgtjZXJ0aWZpY2F0ZRgBIAEoCzIrLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Jc3N1ZWRDZXJ0aWZpY2F0ZSIrCgxSZW5ld1JlcXVlc3QSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgBIAEoDCJRCg1SZW5ld1Jlc3BvbnNlEkAKC2NlcnRpZmljYXRlGAEgASgLMisuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLklzc3VlZENlcnRpZmljYXRlImoKEUlzc3VlZENlcnRpZmljYXRlEhMKC2NlcnRpZmljYXRlGAEgASgMEg8KB2NsdXN0ZXIYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIiYKD0dldEFnZW50UmVxdWVzdBITCgtjbHVzdGVyX3VpZBgBIAEoCSKkAQoQR2V0QWdlbnRSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXBsaWNhcxgDIAEoDRI8CgtyZWNlbnRfZW5kcxgEIAMoCzInLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5BdHRhY2htZW50RW5kMqYCChBFbnJvbG1lbnRTZXJ2aWNlElUKBEpvaW4SJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSm9pblJlcXVlc3QaJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSm9pblJlc3BvbnNlElgKBVJlbmV3EiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlbmV3UmVxdWVzdBonLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZW5ld1Jlc3BvbnNlEmEKCEdldEFnZW50EikuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkdldEFnZW50UmVxdWVzdBoqLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5HZXRBZ2VudFJlc3BvbnNlYgZwcm90bzM", [file_fairlead_tunnel_v1alpha1_attachment, file_google_protobuf_timestamp]);
 
 /**
  * JoinRequest asks for an agent's first certificate.
@@ -156,6 +158,69 @@ export const IssuedCertificateSchema: GenMessage<IssuedCertificate> = /*@__PURE_
   messageDesc(file_fairlead_tunnel_v1alpha1_enrolment_service, 4);
 
 /**
+ * GetAgentRequest asks what the relay knows of the agent.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.GetAgentRequest
+ */
+export type GetAgentRequest = Message<"fairlead.tunnel.v1alpha1.GetAgentRequest"> & {
+  /**
+   * The uid of the cluster's namespace `kube-system`, as in JoinRequest.
+   *
+   * @generated from field: string cluster_uid = 1;
+   */
+  clusterUid: string;
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.GetAgentRequest.
+ * Use `create(GetAgentRequestSchema)` to create a new message.
+ */
+export const GetAgentRequestSchema: GenMessage<GetAgentRequest> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_enrolment_service, 5);
+
+/**
+ * GetAgentResponse says so. An agent that may not attach is refused, as Attach would refuse it.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.GetAgentResponse
+ */
+export type GetAgentResponse = Message<"fairlead.tunnel.v1alpha1.GetAgentResponse"> & {
+  /**
+   * The cluster whose agent it is.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * When the certificate that counts ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * How many of its replicas are attached.
+   *
+   * @generated from field: uint32 replicas = 3;
+   */
+  replicas: number;
+
+  /**
+   * How its last attachments ended, the latest first.
+   *
+   * @generated from field: repeated fairlead.tunnel.v1alpha1.AttachmentEnd recent_ends = 4;
+   */
+  recentEnds: AttachmentEnd[];
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.GetAgentResponse.
+ * Use `create(GetAgentResponseSchema)` to create a new message.
+ */
+export const GetAgentResponseSchema: GenMessage<GetAgentResponse> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_enrolment_service, 6);
+
+/**
  * EnrolmentService gives agents the certificates that they attach with. The key of each stays where the agent runs.
  *
  * An agent proves that it has the key of its certificate by a JWT (RFC 7519) as `authorization: Bearer PROOF`: signed with
@@ -184,6 +249,16 @@ export const EnrolmentService: GenService<{
     methodKind: "unary";
     input: typeof RenewRequestSchema;
     output: typeof RenewResponseSchema;
+  },
+  /**
+   * GetAgent tells an agent that proves its key what the relay knows of it. It changes nothing.
+   *
+   * @generated from rpc fairlead.tunnel.v1alpha1.EnrolmentService.GetAgent
+   */
+  getAgent: {
+    methodKind: "unary";
+    input: typeof GetAgentRequestSchema;
+    output: typeof GetAgentResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fairlead_tunnel_v1alpha1_enrolment_service, 0);
