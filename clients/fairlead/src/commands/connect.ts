@@ -21,6 +21,7 @@ interface ConnectOptions extends RelayOptions, TargetOptions {
   imageTag: string;
   imagePullPolicy: string;
   via: "helm" | "manifests";
+  values?: string;
   timeout: number;
   dryRun?: boolean;
 }
@@ -39,6 +40,7 @@ export function connectCommand(): Command {
     .addOption(
       new Option("--via <means>", "how the objects are made").choices(["manifests", "helm"]).default("manifests"),
     )
+    .option("--values <file>", "with helm: more values of the chart's")
     .option("--timeout <seconds>", "how long to wait until requests get through", seconds, 120)
     .option("--dry-run", "print what would be made, with keys for the link between the pods, and make nothing")
     .addHelpText("after", EXAMPLES);

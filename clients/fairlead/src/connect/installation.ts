@@ -35,7 +35,7 @@ interface PodOwner {
   template?: { spec: { containers: Container[]; volumes: { name: string }[] } };
 }
 interface Container {
-  args: string[];
+  env: { name: string }[];
   volumeMounts: { name: string }[];
 }
 
@@ -103,7 +103,7 @@ function withoutRelayAuthority(objects: readonly Manifest[]): Manifest[] {
     const pod = spec?.template?.spec;
     const [container] = pod?.containers ?? [];
     if (kind !== "Deployment" || metadata?.name !== AGENT_DEPLOYMENT || !pod || !container) continue;
-    container.args = container.args.filter((argument) => !argument.startsWith("--relay-ca="));
+    container.env = container.env.filter(({ name }) => name !== "FAIRLEAD_RELAY_CA");
     container.volumeMounts = container.volumeMounts.filter(({ name }) => name !== "relay");
     pod.volumes = pod.volumes.filter(({ name }) => name !== "relay");
   }

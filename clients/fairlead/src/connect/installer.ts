@@ -16,6 +16,8 @@ export interface HelmOptions {
   context?: string | undefined;
   /** A chart's folder, archive or address; undefined for the one of this checkout. */
   chart?: string | undefined;
+  /** A file with more values of the chart's. */
+  values?: string | undefined;
 }
 
 /** Makes what connects a cluster, and unmakes what it has made. */
@@ -42,6 +44,7 @@ export class Installer {
     await this.apply([namespaceObject(namespace), joinSecret(namespace, joinToken)]);
     this.#undo.push(() => uninstall(namespace, options));
     const chart = [RELEASE, options.chart ?? CHART, "--namespace", namespace, "--values", "-"];
+    if (options.values !== undefined) chart.push("--values", options.values);
     await helm(["upgrade", "--install", ...chart], options, stringify(helmValues(installation)));
   }
 
