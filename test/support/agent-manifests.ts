@@ -1,12 +1,9 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { Helm } from "./helm.ts";
-
-const require = createRequire(import.meta.url);
-const CHARTS = join(require.resolve("@fairlead/test/testbed/node/node.sh"), "../../../../deploy/charts");
+import { CHARTS, Helm } from "./helm.ts";
 
 /** Where `fairlead connect` reads them. */
-export const MANIFESTS = require.resolve("@fairlead/cli/manifests/agent.yaml");
+export const MANIFESTS = createRequire(import.meta.url).resolve("@fairlead/cli/manifests/agent.yaml");
 
 /** What the agent's chart makes of placeholders, for a cluster whose operator has no helm. @param dir for helm's caches */
 export async function renderAgentManifests(dir: string): Promise<string> {

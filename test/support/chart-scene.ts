@@ -4,18 +4,13 @@ import { join } from "node:path";
 import { Tunnel } from "@fairlead/demo";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import type { KubernetesObject } from "./api-client.ts";
-import { Helm } from "./helm.ts";
+import { CHARTS, Helm } from "./helm.ts";
 import type { Kubectl } from "./kubectl.ts";
 import { RealNode } from "./real-node.ts";
 import { RunningProgram } from "./running-program.ts";
 import { importServiceImages, type ServiceImages } from "./service-images.ts";
 import { alice } from "./tunnel.ts";
 
-/** Where the charts are. */
-const CHARTS = join(
-  createRequire(import.meta.url).resolve("@fairlead/test/testbed/node/node.sh"),
-  "../../../../deploy/charts",
-);
 /** The cluster's name at the relay, and its namespace for what connects it. */
 export const [CLUSTER, NAMESPACE] = ["quay", "fairlead"];
 

@@ -1,7 +1,14 @@
 import { mkdtemp } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { runProgram } from "./program.ts";
 import { buildPart } from "./testbed-programs.ts";
+
+/** Where the charts are. */
+export const CHARTS = join(
+  createRequire(import.meta.url).resolve("@fairlead/test/testbed/node/node.sh"),
+  "../../../../deploy/charts",
+);
 
 /** A real helm with nothing of the user's settings, of the version that test/testbed/helm pins. */
 export class Helm {

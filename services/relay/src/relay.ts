@@ -14,6 +14,7 @@ import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
 import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { PublicPort, type RequestHandler } from "./port/public-port.ts";
+import { TlsFiles } from "./port/tls-files.ts";
 import { RelayModule, RPC_HANDLER, STORE } from "./relay.module.ts";
 import type { Store } from "./store/store.ts";
 
@@ -30,12 +31,13 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   const attachments = app.get(Attachments);
   const limits = app.get(ExchangeLimits);
   const verifier = app.get(TokenVerifier);
-  const tls = { cert: await readFile(config.tls.certFile), key: await readFile(config.tls.keyFile) };
+  const tls = await TlsFiles.open(config.tls, log);
   const handle = requestHandler(app.get(RPC_HANDLER), adapter);
   const tunnel = app.get(TunnelServiceHandler);
-  const port = new PublicPort(tls, access, tunnel, handle);
+  const port = new PublicPort(tls.current, access, tunnel, handle);
   const { host } = config.listen;
   const url = `https://${host.includes(":") ? `[${host}]` : host}:${await port.listen(host, config.listen.port)}`;
+  tls.watch((renewed) => port.renewTls(renewed));
   const expiry = setInterval(() => {
     access.endExpired(Date.now());
     tunnel.endExpired(Date.now());
@@ -58,6 +60,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     totals: () => [{ name: "refused_exchanges", label: "limit", values: limits.refusals }],
     stop: async (graceMs) => {
       webhook?.stop();
+      tls.stop();
       await drain({ port, access, attachments }, graceMs);
       clearInterval(expiry);
       await app.close();

@@ -46,19 +46,19 @@ livenessProbe: { httpGet: { path: /healthz, port: private }, periodSeconds: 10, 
 
 {{- /* On different nodes where there are several. */ -}}
 {{- define "fairlead.placement" -}}
-{{- with .values.nodeSelector }}
-nodeSelector: {{ toYaml . | nindent 2 }}
-{{- end }}
-{{- with .values.tolerations }}
-tolerations: {{ toYaml . | nindent 2 }}
-{{- end }}
-{{- with .values.affinity }}
-affinity: {{ toYaml . | nindent 2 }}
-{{- end }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels: {{- include "fairlead.selector" . | nindent 8 }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

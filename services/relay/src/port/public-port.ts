@@ -22,23 +22,20 @@ import {
 import type { AccessServiceHandler } from "../lanes/access-service.ts";
 import type { TunnelServiceHandler } from "../lanes/tunnel-service.ts";
 import { PacedListener } from "./paced-listener.ts";
+import type { PortTls } from "./tls-files.ts";
 
 /** How many connections the kernel keeps for us until we accept them, if its own limit (somaxconn) allows it. */
 const LISTEN_BACKLOG = 4_096;
 /** How long a TLS handshake may take once it has begun, in milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+const OLDEST_TLS = "TLSv1.2";
+
 /** How long a request by HTTP/1.1 may take for its head, and in all, in milliseconds. */
 const HEAD_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** How often that is looked at, in milliseconds. */
 const TIMEOUT_CHECK_MS = 2_000;
-
-/** Certificate and key, PEM. */
-export interface PortTls {
-  cert: Buffer;
-  key: Buffer;
-}
 
 /** A handler of requests that are no stream of ours: unary RPCs, JSON, health. */
 export type RequestHandler = (
@@ -72,7 +69,7 @@ export class PublicPort {
       ...tls,
       ...http1,
       settings: { ...LANE_SERVER_OPTIONS.settings, maxHeaderListSize: MAX_HEAD_BYTES },
-      minVersion: "TLSv1.2",
+      minVersion: OLDEST_TLS,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     const streams: Record<string, (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void> = {
@@ -93,6 +90,11 @@ export class PublicPort {
       if (serve) return serve(stream, headers);
       handle(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
     });
+  }
+
+  /** Shows another certificate from the next connection on. */
+  renewTls(tls: PortTls): void {
+    this.#server.setSecureContext({ ...tls, minVersion: OLDEST_TLS });
   }
 
   get sessionCount(): number {
