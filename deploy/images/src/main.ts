@@ -16,6 +16,7 @@ interface Options {
   out: string;
   repository: string;
   tag: string;
+  unpacked?: string;
   updatePins?: boolean;
 }
 
@@ -32,6 +33,10 @@ const options = new Command("npm run images --")
   .option("--out <folder>", "where SERVICE-ARCHITECTURE.tar goes, and .cdx.json beside it", join(ROOT, "dist/images"))
   .option("--repository <prefix>", "what the images' names begin with", "fairlead.dev")
   .option("--tag <tag>", "what they end with", VERSION)
+  .option(
+    "--unpacked <folder>",
+    "write each service's own files there instead, for a base of yours (see the Dockerfile)",
+  )
   .option("--update-pins", "pin the newest Debian packages, and this node, in pins.json; builds nothing")
   .addHelpText(
     "after",
@@ -40,11 +45,23 @@ const options = new Command("npm run images --")
   .parse()
   .opts<Options>();
 
-const archives = new Archives(CACHE, join(HERE, "debian.list"));
-if (options.updatePins) archives.update();
-else await buildAll();
+if (options.unpacked !== undefined) await unpack(options.unpacked);
+else await buildOrPin(new Archives(CACHE, join(HERE, "debian.list")));
 
-async function buildAll(): Promise<void> {
+async function buildOrPin(archives: Archives): Promise<void> {
+  if (options.updatePins) archives.update();
+  else await buildAll(archives);
+}
+
+/** Only what the services have of their own: FOLDER/SERVICE is to be the root of what their base has not. */
+async function unpack(folder: string): Promise<void> {
+  for (const service of options.service) {
+    mkdirSync(join(folder, service), { recursive: true });
+    await serviceRoot(ROOT, service, join(folder, service));
+  }
+}
+
+async function buildAll(archives: Archives): Promise<void> {
   mkdirSync(options.out, { recursive: true });
   const bases = new Map<Architecture, Layer>();
   for (const architecture of options.architecture) {
