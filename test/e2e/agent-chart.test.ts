@@ -162,6 +162,28 @@ describeOnRealNode()("the agent's chart", () => {
     });
   }, 240_000);
 
+  it("gives a way up on which packets are dropped without a word, at both ends, and takes the next one", async () => {
+    const pass = await scene.node.dropPackets(Number(new URL(scene.tunnel.relayUrl).port));
+    try {
+      const said = () => admin("logs", "--selector=app.kubernetes.io/name=fairlead-agent", "--since=60s", "--prefix");
+      const givenUp = async () => (await said()).match(/the peer does not answer pings/g)?.length === 2;
+      await eventually(givenUp, { what: "both agents to give the relay up" });
+      const [cluster] = await eventually(
+        async () => {
+          const clusters = JSON.parse(await scene.administrate("clusters", "--output", "json"));
+          return clusters[0].state === "Offline" && clusters;
+        },
+        { what: "the relay to give the agents up", timeoutMs: 60_000 },
+      );
+      expect(cluster.reason).toMatch(/no heartbeat in time/);
+    } finally {
+      await pass();
+    }
+    const kubectl = scene.node.kubectl.against(scene.tunnel.kubeconfig);
+    const works = async () => (await kubectl.run(["get", "--raw", "/readyz"])).code === 0;
+    await eventually(works, { what: "the agents to be back" });
+  }, 240_000);
+
   it("is upgraded and rolled back with the same link and the same state, and leaves nothing when it is uninstalled", async () => {
     const before = await Promise.all(["link", "state"].map((each) => read(`secret/fairlead-agent-${each}`)));
     await scene.release("upgrade", "--set=agent.replicas=1");

@@ -90,6 +90,21 @@ export class RealNode {
     await this.admin(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
   }
 
+  /**
+   * Drops all packets between pods and a port of this machine without a word, as a firewall does that has forgotten them.
+   *
+   * @returns lets them pass again
+   */
+  async dropPackets(port: number): Promise<() => Promise<void>> {
+    const inside = ["--target", String(this.#firstProcess), "--mount", "--net"];
+    const rules = ["--dport", "--sport"].map((side) => ["FORWARD", "-p", "tcp", side, String(port), "-j", "DROP"]);
+    const iptables = async (verb: string): Promise<void> => {
+      for (const rule of rules) await runProgram({ file: "nsenter", args: [...inside, "iptables", verb, ...rule] });
+    };
+    await iptables("-I");
+    return () => iptables("-D");
+  }
+
   /** The working set of each pod of a namespace, in MiB, as the kubelet saw it last (every 10 s). */
   async memoryOf(namespace: string): Promise<Map<string, number>> {
     const summary = await this.admin(["get", "--raw", `/api/v1/nodes/${this.#place.name}/proxy/stats/summary`]);
