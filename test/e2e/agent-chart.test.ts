@@ -1,3 +1,5 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { parseAllDocuments } from "yaml";
@@ -123,6 +125,16 @@ describeOnRealNode()("the agent's chart", () => {
     expect(await listed()).toEqual([]);
     const two = "--set=identityProxy.services={shop/web:80,db/postgres:5432}";
     expect(await listed(two)).toEqual(["--service=shop/web:80", "--service=db/postgres:5432"]);
+  });
+
+  it("takes the values that the page for its users has", async () => {
+    const page = await readFile(new URL("../../docs/howto/connect-a-cluster.md", import.meta.url), "utf8");
+    const [, values = ""] = /```yaml\n(# values.yaml\n.*?)```/s.exec(page) ?? [];
+    const file = join(scene.node.dir, "page-values.yaml");
+    await writeFile(file, values);
+    const objects = await scene.render("--values", file);
+    expect(objects.map(({ kind }) => kind)).toContain("Deployment");
+    expect(JSON.stringify(objects)).toContain("https://login.example.com");
   });
 
   it.each([
