@@ -28,7 +28,7 @@ const ENDS: [what: string, says: RegExp, prepare: () => Promise<() => Promise<nu
     "its token expires",
     /your token expired while the request was under way; get a new one/,
     async () => {
-      const exp = Math.floor(Date.now() / 1_000) + 4;
+      const exp = Math.floor(Date.now() / 1_000) + 5;
       await writeFile(own.tunnel.tokenFile(alice), await issuer.token({ exp }));
       return async () => exp * 1_000;
     },
@@ -49,7 +49,7 @@ const ENDS: [what: string, says: RegExp, prepare: () => Promise<() => Promise<nu
     "the rule that allows it expires",
     /there is no cluster testbed, or you have no access to it/,
     async () => {
-      const atMs = Date.now() + 4_000;
+      const atMs = Date.now() + 5_000;
       await asAdministrator(
         "rules",
         "create",
