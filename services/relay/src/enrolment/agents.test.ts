@@ -5,11 +5,13 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/gl
 import { openStore, type Store } from "../store/store.ts";
 import { Agents } from "./agents.ts";
 import { JOIN_TOKEN_MS, JoinTokens } from "./join-tokens.ts";
+import { ServiceAccountJoins } from "./service-account-joins.ts";
 
 const REFUSED = { code: ErrorCode.TOKEN_REFUSED, hop: Hop.RELAY };
 let certificate: X509Certificate;
 let store: Store;
 let joinTokens: JoinTokens;
+let serviceAccountJoins: ServiceAccountJoins;
 let agents: Agents;
 
 beforeAll(async () => {
@@ -22,7 +24,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   store = await openStore({ kind: "sqlite", file: ":memory:" });
   joinTokens = new JoinTokens(store);
-  agents = await Agents.load(store, joinTokens);
+  serviceAccountJoins = new ServiceAccountJoins(store);
+  agents = await Agents.load(store, joinTokens, serviceAccountJoins);
   for (const name of ["prod", "stage"]) {
     const row = { name, labels: "{}", created_at_ms: 0, last_seen_at_ms: null };
     await store.insertInto("clusters").values(row).execute();
@@ -146,7 +149,7 @@ describe("an agent that joins", () => {
 
   it("is known when the relay starts again", async () => {
     await joined("uid-1");
-    const again = await Agents.load(store, joinTokens);
+    const again = await Agents.load(store, joinTokens, serviceAccountJoins);
     expect(again.of("prod")).toEqual(agents.of("prod"));
   });
 
