@@ -1,6 +1,6 @@
-import { X509Certificate } from "node:crypto";
+import { createPublicKey, type JsonWebKey, X509Certificate } from "node:crypto";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-import { importJWK, type JSONWebKeySet, type JWK } from "jose";
+import type { JSONWebKeySet } from "jose";
 
 /** Whose tokens let an agent join a cluster. */
 export interface ServiceAccountJoin {
@@ -20,6 +20,8 @@ export interface ServiceAccountJoin {
 const SERVICE_ACCOUNT = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 /** Longest of each text, in characters: what is kept is read at each attempt to join. */
 const MAX = { issuer: 1_024, jwks: 32_768, certificateAuthority: 16_384, audience: 1_024 };
+/** Shortest RSA key, in bits. */
+const MIN_RSA_BITS = 2_048;
 /** Members of private and of symmetric keys (RFC 7518, 6.2.2, 6.3.2 and 6.4). */
 const SECRET_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -30,7 +32,7 @@ const SECRET_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
  * @param join as it came; empty texts are none
  * @throws FairleadError MALFORMED_REQUEST that says what is due
  */
-export async function checkServiceAccountJoin(cluster: string, join: Texts): Promise<ServiceAccountJoin> {
+export function checkServiceAccountJoin(cluster: string, join: Texts): ServiceAccountJoin {
   const { serviceAccount, issuer, jwks, certificateAuthority, audience } = join;
   if (!SERVICE_ACCOUNT.test(serviceAccount)) throw malformed("a service account is NAMESPACE/NAME");
   for (const [name, most] of Object.entries(MAX)) {
@@ -43,7 +45,7 @@ export async function checkServiceAccountJoin(cluster: string, join: Texts): Pro
   if (!isPlainHttps(audience) || !audience.endsWith(`/clusters/${cluster}`)) {
     throw malformed(`the audience is https://RELAY/clusters/${cluster}, with the relay as its agents know it`);
   }
-  if (jwks !== "") await checkKeys(keySetOf(jwks));
+  if (jwks !== "") checkKeys(keySetOf(jwks));
   if (certificateAuthority !== "") checkCertificate(certificateAuthority);
   const orNone = (text: string) => (text === "" ? undefined : text);
   const [keys, authority] = [orNone(jwks), orNone(certificateAuthority)];
@@ -67,20 +69,22 @@ export function keySetOf(jwks: string): JSONWebKeySet {
 }
 
 /** A key that cannot be used would be noticed only when an agent is to come back. */
-async function checkKeys({ keys }: JSONWebKeySet): Promise<void> {
+function checkKeys({ keys }: JSONWebKeySet): void {
   for (const key of keys) {
     const secret = SECRET_MEMBERS.find((member) => Object.hasOwn(Object(key), member));
     if (secret !== undefined)
       throw malformed("there is a secret or a private key among the keys: give public ones only");
-    await checkKey(key);
+    if (!canVerify(key)) throw malformed("there is a key among the keys that no signature can be verified by");
   }
 }
 
-async function checkKey(key: JWK): Promise<void> {
+/** Shorter ones are refused when they verify (RFC 7518, 3.3). */
+function canVerify(key: JsonWebKey): boolean {
   try {
-    await importJWK(key, key.alg ?? "RS256");
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({ key, format: "jwk" });
+    return asymmetricKeyType !== "rsa" || (asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS;
   } catch {
-    throw malformed("there is a key among the keys that cannot be read");
+    return false;
   }
 }
 

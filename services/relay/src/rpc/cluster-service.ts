@@ -39,7 +39,7 @@ export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof C
     createCluster: async ({ name, labels, serviceAccountJoin }, context) => {
       admission.requireAdministrator(callerOf(context));
       checkName(name, "cluster");
-      const join = serviceAccountJoin && (await checkServiceAccountJoin(name, serviceAccountJoin));
+      const join = serviceAccountJoin && checkServiceAccountJoin(name, serviceAccountJoin);
       const cluster = await clusters.create(name, labels);
       states.refresh(name);
       if (join) {
@@ -56,7 +56,7 @@ export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof C
     setServiceAccountJoin: async ({ cluster, serviceAccountJoin }, context) => {
       admission.requireAdministrator(callerOf(context));
       if (!clusters.get(cluster)) throw clusterUnknown(cluster);
-      const join = serviceAccountJoin && (await checkServiceAccountJoin(cluster, serviceAccountJoin));
+      const join = serviceAccountJoin && checkServiceAccountJoin(cluster, serviceAccountJoin);
       await serviceAccountJoins.set(cluster, join);
       return {};
     },
