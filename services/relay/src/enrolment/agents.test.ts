@@ -154,7 +154,7 @@ describe("an agent that joins", () => {
   });
 
   it("is known at another relay of the database, which asks there for a key that it does not know", async () => {
-    const other = await Agents.load(store, joinTokens);
+    const other = await Agents.load(store, joinTokens, serviceAccountJoins);
     await joined("uid-1");
     await agents.renew(proven("1"), "2", inAnHour());
     await other.catchUp(proven("2"));
