@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  store = await openStore(":memory:");
+  store = await openStore({ kind: "sqlite", file: ":memory:" });
   joins = new ServiceAccountJoins(store);
   verifier = new ServiceAccountVerifier(joins);
   for (const name of ["prod", "stage"]) {
