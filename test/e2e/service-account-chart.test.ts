@@ -36,7 +36,7 @@ describeOnRealNode()("the agent's chart, without a join token", () => {
     expect(await admin("get", "secrets", "--output=name")).not.toMatch(/join/);
   });
 
-  it("has kubelet give the agent a token for the audience that is due alone, for an hour, bound to its pod", async () => {
+  it("has kubelet give the agent a token for the audience that is due alone, for an hour", async () => {
     const { items } = await read("pods", "--selector=app.kubernetes.io/name=fairlead-agent");
     const { volumes } = items[0].spec;
     const { projected } = volumes.find(({ name }: { name: string }) => name === "join");

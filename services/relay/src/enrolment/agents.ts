@@ -75,7 +75,10 @@ export class Agents {
   ): Promise<{ cluster: string; certificate: X509Certificate }> {
     const { key, clusterUid } = joining;
     const joined = await this.#store.transaction().execute(async (transaction) => {
-      const cluster = await this.#admit(transaction, joining);
+      const cluster =
+        "joinToken" in joining
+          ? await this.#joinTokens.use(transaction, joining.joinToken, key)
+          : await this.#serviceAccountJoins.use(transaction, joining.serviceAccountJoin);
       const agents = transaction.selectFrom("agents").selectAll();
       const before = await agents.where("cluster", "=", cluster).executeTakeFirst();
       // A join token is handed over by an administrator, who may have made the cluster anew.
@@ -93,15 +96,6 @@ export class Agents {
     });
     this.#byCluster.set(joined.cluster, recordOf(joined.row));
     return joined;
-  }
-
-  /** @returns the cluster that it joins */
-  async #admit(transaction: Store, joining: Joining): Promise<string> {
-    if ("joinToken" in joining) return this.#joinTokens.use(transaction, joining.joinToken, joining.key);
-    const { serviceAccountJoin } = joining;
-    const { cluster } = serviceAccountJoin;
-    if (!(await this.#serviceAccountJoins.counts(transaction, serviceAccountJoin))) throw changed(cluster);
-    return cluster;
   }
 
   /**
@@ -171,11 +165,6 @@ function superseded(cluster: string): FairleadError {
 
 function otherCluster(cluster: string, due: string, shown: string): FairleadError {
   const sentence = `the agent's state is in two clusters: it joined as ${cluster} in the one whose kube-system has the uid ${due}, and this one's is ${shown}; give this cluster a name and a join token of its own`;
-  return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
-}
-
-function changed(cluster: string): FairleadError {
-  const sentence = `the service account's token is refused: what is registered for the cluster ${cluster} was changed or removed while it was judged`;
   return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
 }
 

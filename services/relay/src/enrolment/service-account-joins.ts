@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Store, Tables } from "../store/store.ts";
 import type { ServiceAccountJoin } from "./service-account-join.ts";
 
@@ -40,13 +41,18 @@ export class ServiceAccountJoins {
   }
 
   /**
-   * Whether it counts still: it may have been changed, or removed with its cluster, while a token was judged by it.
+   * Uses what is registered, by which a token was judged: it may have been changed, or removed with its cluster, meanwhile.
    *
    * @param store the transaction that the joining is a part of
+   * @returns the cluster
+   * @throws FairleadError TOKEN_REFUSED if it is not there any more
    */
-  async counts(store: Store, { cluster, id }: RegisteredJoin): Promise<boolean> {
-    const rows = store.selectFrom("service_account_joins").select("id");
-    return (await rows.where("cluster", "=", cluster).where("id", "=", id).executeTakeFirst()) !== undefined;
+  async use(store: Store, { cluster, id }: RegisteredJoin): Promise<string> {
+    const rows = store.selectFrom("service_account_joins").select("cluster");
+    const row = await rows.where("cluster", "=", cluster).where("id", "=", id).executeTakeFirst();
+    if (row) return row.cluster;
+    const sentence = `the service account's token is refused: what is registered for the cluster ${cluster} was changed or removed while it was judged`;
+    throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
   }
 }
 

@@ -81,7 +81,7 @@ export const MIGRATIONS: Record<string, Migration> = {
         .addColumn("issuer", "text", (column) => column.notNull())
         .addColumn("jwks", "text")
         .addColumn("certificate_authority", "text")
-        .addColumn("audience", "text", (column) => column.notNull())
+        .addColumn("audience", "text", (column) => column.notNull().unique())
         .execute();
     },
   },

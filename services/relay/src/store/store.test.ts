@@ -94,15 +94,16 @@ describe("the relay's database", () => {
     expect(await store.selectFrom("agents").selectAll().execute()).toEqual([]);
   });
 
-  it.each(["delete from clusters where name = 'x'", "update agents set key = '' where cluster = 'x'"])(
-    "reads no table from end to end for: %s",
-    async (statement) => {
-      const plan = await sql<{ detail: string }>`explain query plan ${sql.raw(statement)}`.execute(await open());
-      const steps = plan.rows.map(({ detail }) => detail);
-      expect(steps.length).toBeGreaterThan(0);
-      for (const step of steps) expect(step).toMatch(/^SEARCH /);
-    },
-  );
+  it.each([
+    "delete from clusters where name = 'x'",
+    "update agents set key = '' where cluster = 'x'",
+    "select * from service_account_joins where audience = 'x'", // before anybody is authenticated
+  ])("reads no table from end to end for: %s", async (statement) => {
+    const plan = await sql<{ detail: string }>`explain query plan ${sql.raw(statement)}`.execute(await open());
+    const steps = plan.rows.map(({ detail }) => detail);
+    expect(steps.length).toBeGreaterThan(0);
+    for (const step of steps) expect(step).toMatch(/^SEARCH /);
+  });
 
   it("takes no agent of a cluster that is not there", async () => {
     const store = await open();
