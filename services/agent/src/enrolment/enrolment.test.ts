@@ -1,6 +1,6 @@
 import { ErrorCode, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { decodeProtectedHeader } from "jose";
 import { Enrolment } from "./enrolment.ts";
 import { EnrolmentFixture, SharedState } from "./enrolment-fixture.ts";
@@ -222,6 +222,12 @@ describe("an agent whose certificate has expired", () => {
 });
 
 describe("an agent that joins by its service account's token", () => {
+  const halfAMinuteGoesBy = () => {
+    const later = Date.now() + 30_000;
+    jest.spyOn(Date, "now").mockReturnValue(later);
+  };
+  afterEach(() => void jest.restoreAllMocks());
+
   beforeEach(() => {
     joinedBy = "serviceAccountToken";
     joinToken = "canary.one.1";
@@ -263,6 +269,7 @@ describe("an agent that joins by its service account's token", () => {
   it("tries the certificate that it has in turn with it: the relay may take that again", async () => {
     const agent = replica();
     const before = certificateIn(await agent.prove());
+    halfAMinuteGoesBy();
     relay.refusal = EnrolmentFixture.refused("the clock");
     for (let i = 0; i < 2; i++) {
       agent.refused();
@@ -278,11 +285,25 @@ describe("an agent that joins by its service account's token", () => {
     const [one, other] = [replica(), replica()];
     await one.prove();
     await other.prove();
+    halfAMinuteGoesBy();
     one.refused();
     const anew = certificateIn(await one.prove());
     other.refused();
     expect(certificateIn(await other.prove())).toBe(anew);
     expect(relay.joins).toHaveLength(2);
+  });
+
+  it("leaves another that joined by the same account in its place for half a minute, and not for ever", async () => {
+    const agent = replica();
+    const before = certificateIn(await agent.prove());
+    for (let i = 0; i < 3; i++) {
+      agent.refused();
+      expect(certificateIn(await agent.prove())).toBe(before);
+    }
+    expect(relay.joins).toHaveLength(1);
+    halfAMinuteGoesBy();
+    agent.refused();
+    expect(certificateIn(await agent.prove())).not.toBe(before);
   });
 });
 

@@ -16,6 +16,9 @@ import type { Logger } from "@fairlead/service";
 import type { JoinCredential, ReadCredential } from "./join-credential.ts";
 import type { AgentState, StateStore, Stored } from "./state-store.ts";
 
+/** How long an agent that has joined by its service account leaves another in its place, in milliseconds. */
+const JOIN_PAUSE_MS = 30_000;
+
 /** What an agent joins a relay with. */
 export interface EnrolmentOptions {
   relay: () => PeerAddress;
@@ -44,6 +47,7 @@ export class Enrolment {
   #isRefused = false;
   /** What was refused: see {@link #mayJoinBy}. */
   #refusedToken: string | undefined;
+  #joinedAtMs = 0;
 
   constructor(options: EnrolmentOptions) {
     this.#options = options;
@@ -104,13 +108,16 @@ export class Enrolment {
 
   /**
    * A join token that was refused is not tried again. A service account's token may be taken later, such as when the
-   * cluster is registered: it is tried again, in turn with the certificate that is kept, which may be good after all.
+   * cluster is registered: it is tried again, in turn with the certificate that is kept, which may be good after all. If
+   * that is of just now, another agent has joined by the same account: the two must not replace each other without rest.
    */
   #mayJoinBy({ case: by, value }: JoinCredential, kept: Current | undefined): boolean {
-    if (value !== this.#refusedToken) return true;
-    if (by === "joinToken") return false;
+    if (by === "joinToken") return value !== this.#refusedToken;
+    if (kept === undefined) return true;
+    if (!hasExpired(kept) && Date.now() < this.#joinedAtMs + JOIN_PAUSE_MS) return false;
+    const isItsTurn = value !== this.#refusedToken;
     this.#refusedToken = undefined;
-    return kept === undefined;
+    return isItsTurn;
   }
 
   /** @throws FairleadError if the relay refuses it */
@@ -123,6 +130,7 @@ export class Enrolment {
         unaryCall(relay, EnrolmentService.method.join, request, { peerHop: Hop.RELAY }),
       );
       const joined = await this.#keep(next.key, certificate, next.stored);
+      this.#joinedAtMs = Date.now();
       const { cluster, expiresAtMs } = this.#use(joined);
       log.info({ cluster, by: credential.case, until: new Date(expiresAtMs) }, "joined");
       return joined;
