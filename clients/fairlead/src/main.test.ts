@@ -77,6 +77,7 @@ beforeAll(async () => {
       createJoinToken: note("createJoinToken", () => ({
         joinToken: { token: "flj_again", expireTime: timestampFromMs(1_900_000_000_000) },
       })),
+      setServiceAccountJoin: note("setServiceAccountJoin", () => ({})),
       deleteCluster: note("deleteCluster", () => ({})),
     },
     accessRules: {
@@ -468,6 +469,74 @@ describe("a command that succeeds", () => {
     expect([code, out]).toEqual([0, "flj_once\n"]);
     expect(told).toMatch(/once, for one agent, until 2030-03-17T17:46:40/);
     expect(seen[0]?.message).toMatchObject({ name: "new", labels: { env: "prod", tier: "" } });
+  });
+
+  describe("lets an agent join by its service account", () => {
+    const account = [
+      "--join-service-account",
+      "fairlead/fairlead-agent",
+      "--join-issuer",
+      "https://issuer.example.com",
+    ];
+    const due = () => ({
+      serviceAccount: "fairlead/fairlead-agent",
+      issuer: "https://issuer.example.com",
+      audience: `${relay.url.origin}/clusters/new`,
+    });
+
+    it("of a new cluster, and prints the audience alone, and no token", async () => {
+      const { code, out, told } = await run(["clusters", "create", "new", ...account, ...toRelay()]);
+      expect([code, out]).toEqual([0, `${due().audience}\n`]);
+      expect(told).toMatch(
+        /joins by a token of the service account fairlead\/fairlead-agent, for this audience alone:/,
+      );
+      expect(seen[0]?.message).toMatchObject({
+        name: "new",
+        serviceAccountJoin: { ...due(), jwks: "", certificateAuthority: "" },
+      });
+    });
+
+    it("with keys, an authority and an audience that it is given, and tells programs what of it is for the agent", async () => {
+      const files = ["--join-jwks", join(folder, "token"), "--join-issuer-ca", join(folder, "ca.crt")];
+      const audience = "https://relay.example.com/clusters/new";
+      const more = [...files, "--join-audience", audience, "--output", "json"];
+      const { out } = await run(["clusters", "join-service-account", "new", ...account, ...more, ...toRelay()]);
+      expect(JSON.parse(out)).toEqual({ cluster: "new", joinServiceAccount: { ...due(), audience } });
+      expect(seen[0]).toMatchObject({
+        call: "setServiceAccountJoin",
+        message: {
+          cluster: "new",
+          serviceAccountJoin: {
+            audience,
+            jwks: `${TOKEN}\n`,
+            certificateAuthority: expect.stringMatching(/^-----BEGIN/),
+          },
+        },
+      });
+    });
+
+    it("no more, when it is told so", async () => {
+      const { code, told } = await run(["clusters", "join-service-account", "new", "--none", ...toRelay()]);
+      expect([code, told]).toEqual([0, expect.stringMatching(/No agent joins the cluster new by a service account/)]);
+      expect(seen[0]?.message).toMatchObject({ cluster: "new" });
+      expect(seen[0]?.message).not.toHaveProperty("serviceAccountJoin.issuer");
+    });
+
+    it.each<[what: string, args: () => string[], says: RegExp]>([
+      ["an account", () => ["--join-issuer", "https://x"], /which service account\?/],
+      ["an issuer", () => account.slice(0, 2), /who issues the service account's tokens\?/],
+      ["a file that is there", () => [...account, "--join-jwks", join(folder, "none")], /none cannot be read/],
+      ["one of the two", () => [], /give --join-service-account and --join-issuer, or --none/],
+      [
+        "one of the two alone",
+        () => [...account, "--none"],
+        /give --join-service-account and --join-issuer, or --none/,
+      ],
+    ])("but not without %s", async (_what, args, says) => {
+      const { code, told } = await run(["clusters", "join-service-account", "new", ...args(), ...toRelay()]);
+      expect([code, told]).toEqual([1, expect.stringMatching(says)]);
+      expect(seen).toEqual([]);
+    });
   });
 
   it("makes and removes a rule as it is told", async () => {

@@ -1,3 +1,4 @@
+import type { JSONWebKeySet } from "jose";
 import { parse } from "yaml";
 import type { Expression } from "./cel/expression.ts";
 import { list, section } from "./fields.ts";
@@ -11,6 +12,8 @@ export interface IssuerConfiguration {
   discoveryUrl: string | undefined;
   /** PEM of the authority that signed the issuer's certificate; undefined for the system's. */
   certificateAuthority: string | undefined;
+  /** Its keys, where they were handed over: then it is never asked. */
+  keys?: JSONWebKeySet;
   /** A token must be for one of these. */
   audiences: string[];
   username: ClaimMapping | Expression;

@@ -1,4 +1,12 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from "jose";
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from "jose";
 import { Agent, fetch } from "undici";
 import { CLOCK_TOLERANCE_SECONDS, expired, issuedInFuture, notValidYet } from "./clock.ts";
 import type { IssuerConfiguration } from "./configuration.ts";
@@ -19,9 +27,9 @@ export class IssuerUnavailableError extends Error {
   override readonly name = "IssuerUnavailableError";
 }
 
-type Keys = ReturnType<typeof createRemoteJWKSet>;
+type Keys = JWTVerifyGetKey;
 
-/** One issuer: its keys, fetched when they are first needed, and the judgement of its tokens. */
+/** One issuer: its keys, handed over or fetched when they are first needed, and the judgement of its tokens. */
 export class Issuer {
   readonly configuration: IssuerConfiguration;
   readonly #dispatcher: Agent;
@@ -77,7 +85,8 @@ export class Issuer {
 
   /** OpenID Connect Discovery 1.0, 4: the document must be the issuer's own. */
   async #discover(): Promise<Keys> {
-    const { url, discoveryUrl } = this.configuration;
+    const { url, discoveryUrl, keys } = this.configuration;
+    if (keys) return createLocalJWKSet(keys);
     try {
       const answer = await this.#fetch(discoveryUrl ?? `${url.replace(/\/$/, "")}/.well-known/openid-configuration`);
       const document: unknown = await answer.json();
@@ -117,7 +126,12 @@ export class Issuer {
 }
 
 function isSameSource(a: IssuerConfiguration, b: IssuerConfiguration): boolean {
-  return a.url === b.url && a.discoveryUrl === b.discoveryUrl && a.certificateAuthority === b.certificateAuthority;
+  return (
+    a.url === b.url &&
+    a.discoveryUrl === b.discoveryUrl &&
+    a.certificateAuthority === b.certificateAuthority &&
+    a.keys === b.keys
+  );
 }
 
 /** jose's errors as a sentence for the caller; never with a part of the token. */
@@ -127,6 +141,7 @@ function judgement(error: unknown, configuration: IssuerConfiguration): Error {
   if (error instanceof errors.JWTClaimValidationFailed) {
     const wrong = {
       aud: `it is not for the audience ${configuration.audiences.join(" or ")}`,
+      iss: `its issuer is not ${configuration.url}`,
       nbf: notValidYet(error.payload),
     };
     return new Error(Object(wrong)[error.claim] ?? `its claim ${error.claim} is not as it must be`);

@@ -50,6 +50,7 @@ describe("an agent does not start", () => {
   const relay = ["--relay", "https://127.0.0.1:1"];
   const state = () => ["--state-folder", join(folder, "state")];
   const token = (name = "token") => ["--join-token-file", join(folder, name), ...state()];
+  const serviceAccount = (name: string) => ["--join-service-account-token-file", join(folder, name), ...state()];
   const beside = ["--identity-proxy", "unix:/nowhere/identity.sock"];
   const cases: [what: string, args: () => string[], says: RegExp][] = [
     [
@@ -82,6 +83,26 @@ describe("an agent does not start", () => {
       "that has not joined without a token",
       () => [...relay, ...state(), ...beside],
       /has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints/,
+    ],
+    [
+      "with a service account's token that is missing",
+      () => [...relay, ...serviceAccount("missing"), ...beside],
+      /has not joined yet/,
+    ],
+    [
+      "with a service account's token that is none",
+      () => [...relay, ...serviceAccount("two-words"), ...beside],
+      /two-words is not a service account's token/,
+    ],
+    [
+      "with a join token in its place",
+      () => [...relay, ...serviceAccount("token"), ...beside],
+      /token is not a service account's token/,
+    ],
+    [
+      "with both kinds of tokens",
+      () => [...relay, ...token(), ...serviceAccount("token"), ...beside],
+      /give --join-token-file or --join-service-account-token-file, not both/,
     ],
     ["without a place for its key", () => [...relay, ...beside], /give --state-folder FOLDER, or in a cluster/],
     ["with two places for it", () => [...relay, ...token(), "--state-secret", "a/b", ...beside], /give --state-folder/],

@@ -1,9 +1,9 @@
 #!/usr/bin/env -S node --initial-old-space-size=96 --max-semi-space-size=2
-import { existsSync, readFileSync } from "node:fs";
 import { runService } from "@fairlead/service";
 import { Agent } from "./agent.ts";
 import { doctorCommand } from "./doctor/doctor-command.ts";
 import { Enrolment } from "./enrolment/enrolment.ts";
+import { joinCredential, type ReadCredential } from "./enrolment/join-credential.ts";
 import { Renewal } from "./enrolment/renewal.ts";
 import type { StateStore } from "./enrolment/state-store.ts";
 import { startIdentityProxy } from "./identity-proxy-process.ts";
@@ -18,9 +18,9 @@ async function runAgent(options: Options): Promise<void> {
   await runService("agent", { private: options.private, graceMs: options.grace * 1000 }, async (log) => {
     const { store, uid: clusterUid, nodeCount } = await stateOf(options, log);
     const relay = relayPeer(options);
-    const joinToken = () => readToken(options.joinTokenFile);
-    const enrolment = new Enrolment({ relay: () => relay.address(), store, joinToken, clusterUid, log });
-    await checkCanJoin(store, joinToken);
+    const credential = joinCredential(options);
+    const enrolment = new Enrolment({ relay: () => relay.address(), store, credential, clusterUid, log });
+    await checkCanJoin(store, credential);
     const beside = besideIdentityProxy(options);
     const renewal = new Renewal(enrolment, log);
     const agent = new Agent({
@@ -55,20 +55,12 @@ async function runAgent(options: Options): Promise<void> {
 }
 
 /** Else the agent would wait for ever, and nobody would look. @throws Error if it has no certificate and cannot get one */
-async function checkCanJoin(store: StateStore, joinToken: () => string | undefined): Promise<void> {
+async function checkCanJoin(store: StateStore, credential: ReadCredential): Promise<void> {
   const { state } = await store.load();
-  if (state.certificate !== undefined || joinToken() !== undefined) return;
+  if (state.certificate !== undefined || credential() !== undefined) return;
   throw new Error(
-    "the agent has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints",
+    "the agent has not joined yet: give --join-token-file FILE, and there what `fairlead clusters create` prints; or --join-service-account-token-file FILE",
   );
-}
-
-/** An agent that has joined needs none: the file may be gone. @throws Error that never has a part of the token in it */
-function readToken(file: string | undefined): string | undefined {
-  if (file === undefined || !existsSync(file)) return undefined;
-  const token = readFileSync(file, "utf8").trim();
-  if (!/^flj_[\w-]+$/.test(token)) throw new Error(`what is in ${file} is not a join token`);
-  return token;
 }
 
 function besideIdentityProxy({ kubeconfig, cluster, authentication, identityProxy, context }: Options) {

@@ -12,6 +12,7 @@ export interface Options extends ServiceCommandOptions {
   relay: string;
   relayCa?: string;
   joinTokenFile?: string;
+  joinServiceAccountTokenFile?: string;
   stateFolder?: string;
   stateSecret?: string;
   identityProxy?: string;
@@ -40,6 +41,12 @@ export function agentCommand(): Command {
         "--join-token-file <file>",
         "a join token, from `fairlead clusters create`, to get the first certificate by",
       ).env("FAIRLEAD_JOIN_TOKEN_FILE"),
+    )
+    .addOption(
+      new Option(
+        "--join-service-account-token-file <file>",
+        "the token of the agent's own service account, for the audience that `fairlead clusters create` prints, instead",
+      ).env("FAIRLEAD_JOIN_SERVICE_ACCOUNT_TOKEN_FILE"),
     )
     .addOption(
       new Option("--state-folder <folder>", "where the agent keeps its key and its certificate, outside a cluster").env(

@@ -4,6 +4,7 @@ import { CertificateAuthority, requestedKey } from "@fairlead/certificates";
 import { EnrolmentService, ErrorCode, ErrorSchema, GrpcConnection, Hop, TunnelService } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture } from "./agent-fixture.ts";
+import { ApiserverFixture } from "./enrolment/service-account-fixture.ts";
 import { pemOf, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 const { attach } = TunnelService.method;
@@ -210,5 +211,87 @@ describe("an agent's certificate", () => {
     await relay.stop(0);
     await relay.startAgain();
     await AgentFixture.attach(connect(), await renew(identity));
+  });
+});
+
+describe("an agent that joins by its service account", () => {
+  let apiserver: ApiserverFixture;
+  beforeAll(async () => {
+    apiserver = await ApiserverFixture.start();
+  });
+
+  /** As it comes by the wire. */
+  const registration = (cluster = "prod") => ({
+    ...apiserver.join(cluster),
+    ...{ jwks: apiserver.jwks, certificateAuthority: "" },
+  });
+  const makeCluster = () =>
+    relay.as("root").clusters.createCluster({ name: "prod", serviceAccountJoin: registration() });
+  const joinBy = (token: string, clusterUid = "") => relay.join(token, clusterUid, "serviceAccountToken");
+
+  it("needs no join token, attaches, and its key before is replaced when it joins again", async () => {
+    const { cluster, joinToken } = await makeCluster();
+    expect([cluster?.name, joinToken]).toEqual(["prod", undefined]);
+    const token = await apiserver.token("prod");
+    const before = await AgentFixture.attach(connect(), await joinBy(token, "uid-1"));
+    const identity = await joinBy(token, "uid-1");
+    expect(await before.agent.ended.take()).toMatchObject(refused(/another agent has joined for it/));
+    await AgentFixture.attach(connect(), identity);
+    expect(await faultOf(joinBy(token, "uid-2"))).toMatchObject(refused(/had the uid uid-1, and now has uid-2/));
+    expect(relay.logged.join("\n")).not.toContain(token);
+    expect(relay.logged.join("\n")).not.toContain(token.split(".")[2]);
+  });
+
+  it("comes back by itself when its certificate has expired", async () => {
+    relay.certificateSeconds = 5;
+    await relay.stop(0);
+    await relay.startAgain();
+    await makeCluster();
+    const identity = await joinBy(await apiserver.token("prod"));
+    const { agent } = await AgentFixture.attach(connect(), identity);
+    expect(await agent.ended.take()).toMatchObject(refused(/expired, and was not renewed/));
+    await AgentFixture.attach(connect(), await joinBy(await apiserver.token("prod")));
+  }, 20_000);
+
+  it("does so still when the relay starts again", async () => {
+    await makeCluster();
+    await relay.stop(0);
+    await relay.startAgain();
+    await AgentFixture.attach(connect(), await joinBy(await apiserver.token("prod")));
+  });
+
+  it("may be let to later, and no more then, while what has joined stays", async () => {
+    const token = await apiserver.token("prod");
+    expect(await faultOf(joinBy(token))).toMatchObject(refused(/no cluster is registered here with its audience/));
+    const { clusters } = relay.as("root");
+    await clusters.createCluster({ name: "prod" });
+    await clusters.setServiceAccountJoin({ cluster: "prod", serviceAccountJoin: registration() });
+    const identity = await joinBy(token);
+    await clusters.setServiceAccountJoin({ cluster: "prod" });
+    expect(await faultOf(joinBy(token))).toMatchObject(refused(/no cluster is registered here with its audience/));
+    await AgentFixture.attach(connect(), identity);
+  });
+
+  it("cannot where the cluster was removed", async () => {
+    await makeCluster();
+    await relay.as("root").clusters.deleteCluster({ name: "prod" });
+    expect(await faultOf(joinBy(await apiserver.token("prod")))).toMatchObject(refused(/no cluster is registered/));
+  });
+
+  it("is registered by administrators only, for clusters that are there, and not with another's audience", async () => {
+    const serviceAccountJoin = registration();
+    const jane = relay.as("jane").clusters;
+    for (const call of [
+      jane.createCluster({ name: "prod", serviceAccountJoin }),
+      jane.setServiceAccountJoin({ cluster: "prod", serviceAccountJoin }),
+    ]) {
+      expect(await faultOf(call)).toMatchObject({ code: ErrorCode.ACCESS_DENIED });
+    }
+    const root = relay.as("root").clusters;
+    const unknown = root.setServiceAccountJoin({ cluster: "none", serviceAccountJoin: registration("none") });
+    expect(await faultOf(unknown)).toMatchObject({ code: ErrorCode.CLUSTER_UNKNOWN });
+    const others = root.createCluster({ name: "prod", serviceAccountJoin: registration("stage") });
+    expect(await faultOf(others)).toMatchObject({ code: ErrorCode.MALFORMED_REQUEST });
+    expect((await root.listClusters({})).clusters).toEqual([]);
   });
 });

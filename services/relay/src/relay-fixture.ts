@@ -131,10 +131,14 @@ export class RelayFixture {
     return this.join(joinToken?.token ?? "");
   }
 
-  /** Joins an agent by a join token. */
-  async join(joinToken: string, clusterUid = ""): Promise<AgentIdentity> {
+  /** Joins an agent by a join token, or by its service account's. */
+  async join(
+    value: string,
+    clusterUid = "",
+    by: "joinToken" | "serviceAccountToken" = "joinToken",
+  ): Promise<AgentIdentity> {
     const { key, request: certificateRequest } = await requestedKey();
-    const credential = { case: "joinToken" as const, value: joinToken };
+    const credential = { case: by, value };
     const joined = await this.rpc(undefined).enrolment.join({ credential, certificateRequest, clusterUid });
     return new AgentIdentity({ key, certificate: pemOf(joined.certificate) });
   }

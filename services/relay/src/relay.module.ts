@@ -12,6 +12,8 @@ import { AgentAuthority } from "./enrolment/agent-authority.ts";
 import { AgentProofVerifier } from "./enrolment/agent-proof-verifier.ts";
 import { Agents } from "./enrolment/agents.ts";
 import { JoinTokens } from "./enrolment/join-tokens.ts";
+import { ServiceAccountJoins } from "./enrolment/service-account-joins.ts";
+import { ServiceAccountVerifier } from "./enrolment/service-account-verifier.ts";
 import { HealthController } from "./health.controller.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { AttachmentEnds } from "./lanes/attachment-ends.ts";
@@ -47,10 +49,12 @@ export class RelayModule {
         { provide: Clusters, inject: [STORE], useFactory: (store: Store) => Clusters.load(store) },
         { provide: AccessRules, inject: [STORE], useFactory: (store: Store) => AccessRules.load(store) },
         { provide: JoinTokens, inject: [STORE], useFactory: (store: Store) => new JoinTokens(store) },
+        { provide: ServiceAccountJoins, inject: [STORE], useFactory: (store: Store) => new ServiceAccountJoins(store) },
         {
           provide: Agents,
-          inject: [STORE, JoinTokens],
-          useFactory: (store: Store, joinTokens: JoinTokens) => Agents.load(store, joinTokens),
+          inject: [STORE, JoinTokens, ServiceAccountJoins],
+          useFactory: (store: Store, joinTokens: JoinTokens, joins: ServiceAccountJoins) =>
+            Agents.load(store, joinTokens, joins),
         },
         // Who may come in: agents by their certificates, people by their tokens.
         {
@@ -61,6 +65,11 @@ export class RelayModule {
           provide: AgentProofVerifier,
           inject: [AgentAuthority],
           useFactory: ({ trusted }: AgentAuthority) => new AgentProofVerifier(trusted),
+        },
+        {
+          provide: ServiceAccountVerifier,
+          inject: [ServiceAccountJoins],
+          useFactory: (joins: ServiceAccountJoins) => new ServiceAccountVerifier(joins),
         },
         {
           provide: TokenVerifier,
@@ -117,7 +126,8 @@ export class RelayModule {
           provide: RPC_HANDLER,
           inject: [
             ...[Admission, Clusters, AccessRules, Attachments, ClusterStates, AccessServiceHandler],
-            ...[JoinTokens, Agents, AgentAuthority, AgentProofVerifier, AttachmentEnds],
+            ...[JoinTokens, ServiceAccountJoins, Agents, AgentAuthority, AgentProofVerifier, ServiceAccountVerifier],
+            AttachmentEnds,
           ],
           useFactory: (
             admission: Admission,
@@ -127,15 +137,19 @@ export class RelayModule {
             states: ClusterStates,
             access: AccessServiceHandler,
             joinTokens: JoinTokens,
+            serviceAccountJoins: ServiceAccountJoins,
             agents: Agents,
             authority: AgentAuthority,
             proofs: AgentProofVerifier,
+            serviceAccounts: ServiceAccountVerifier,
             ends: AttachmentEnds,
           ) => {
             const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
             const toMessage = clusterMessages(attachments, agents, states);
-            const parts = { admission, clusters, joinTokens, agents, attachments, states, access, ends, toMessage };
-            const enrolment = enrolmentService({ authority, agents, proofs, attachments, ends, states, log });
+            const keeping = { clusters, joinTokens, serviceAccountJoins, agents, attachments, states, ends };
+            const parts = { ...keeping, admission, access, toMessage };
+            const judging = { authority, proofs, serviceAccounts };
+            const enrolment = enrolmentService({ ...judging, agents, attachments, ends, states, log });
             const anybody = { interceptors: [errorInterceptor] };
             return connectNodeAdapter({
               readMaxBytes: MAX_CALL_BYTES, // read before the caller is known

@@ -4,6 +4,14 @@ import { Command } from "commander";
 import { print, printJson, tell } from "../output.ts";
 import { clusterLine, clusterTable, toJson } from "./cluster-output.ts";
 import { collect, parseLabels, type RelayOptions, relayOf } from "./global-options.ts";
+import {
+  type JoinOptions,
+  joinJson,
+  joinOptions,
+  joinServiceAccountCommand,
+  serviceAccountJoin,
+  showServiceAccountJoin,
+} from "./join-service-account.ts";
 
 /** `fairlead clusters`: what the caller may reach; for administrators, the keeping of clusters. */
 export function clustersCommand(): Command {
@@ -21,19 +29,22 @@ export function clustersCommand(): Command {
       print(clusterTable(clusters));
     });
   list.addCommand(
-    new Command("create")
-      .description("add a cluster and print a join token for its agent")
+    joinOptions(new Command("create"))
+      .description("add a cluster and print a join token for its agent, unless it joins by its service account")
       .argument("<name>", "a DNS label, such as prod-eu1")
       .option("--label <key=value>", "a label for access rules; may be repeated", collect, [])
-      .addHelpText("after", "\nExample:\n  fairlead clusters create prod-eu1 --label env=prod > join-token")
+      .addHelpText("after", CREATE_EXAMPLES)
       .action(async (name: string, _own: unknown, command: Command) => {
-        const options = command.optsWithGlobals<RelayOptions & { label: string[] }>();
+        const options = command.optsWithGlobals<RelayOptions & JoinOptions & { label: string[] }>();
         const labels = parseLabels(options.label);
-        const { cluster, joinToken } = await relayOf(options).clusters.createCluster({ name, labels });
+        const join = serviceAccountJoin(name, options);
+        const created = { name, labels, ...(join && { serviceAccountJoin: join }) };
+        const { cluster, joinToken } = await relayOf(options).clusters.createCluster(created);
         if (options.output === "json")
-          return printJson({ cluster: cluster && toJson(cluster), ...tokenJson(joinToken) });
+          return printJson({ cluster: cluster && toJson(cluster), ...(join ? joinJson(join) : tokenJson(joinToken)) });
         tell(`Cluster ${name} is made.`);
-        showJoinToken(joinToken);
+        if (join) showServiceAccountJoin(join);
+        else showJoinToken(joinToken);
       }),
   );
   list.addCommand(
@@ -48,6 +59,7 @@ export function clustersCommand(): Command {
         showJoinToken(joinToken);
       }),
   );
+  list.addCommand(joinServiceAccountCommand());
   list.addCommand(
     new Command("delete")
       .description("remove a cluster, what its agents attach with and its live exchanges")
@@ -63,12 +75,21 @@ export function clustersCommand(): Command {
   return list;
 }
 
+const CREATE_EXAMPLES = `
+Examples:
+  fairlead clusters create prod-eu1 --label env=prod > join-token
+  kubectl get --raw /openid/v1/jwks > jwks.json
+  fairlead clusters create prod-eu1 --join-service-account fairlead/fairlead-agent \\
+    --join-issuer https://kubernetes.default.svc.cluster.local --join-jwks jwks.json`;
+
 const EXAMPLES = `
 Examples:
   fairlead clusters
   fairlead clusters --output json
   fairlead clusters create prod-eu1 --label env=prod > join-token
   fairlead clusters join-token prod-eu1 > join-token
+  fairlead clusters join-service-account prod-eu1 --join-service-account fairlead/fairlead-agent \\
+    --join-issuer https://oidc.example.com/prod-eu1
   fairlead clusters --watch
   fairlead clusters delete prod-eu1`;
 

@@ -23,6 +23,12 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{ $own | default (printf "%s-%s-link" .root.Release.Name .service) }}
 {{- end }}
 
+{{- /* As `fairlead clusters create` makes it of the relay's origin. */ -}}
+{{- define "fairlead.joinAudience" -}}
+{{- $relay := .Values.relay.url | lower | trimSuffix "/" | trimSuffix ":443" -}}
+{{ .Values.joinServiceAccount.audience | default (printf "%s/clusters/%s" $relay .Values.cluster) }}
+{{- end }}
+
 {{- /* What Pod Security calls restricted, and a root that nothing is written to. */ -}}
 {{- define "fairlead.podSecurity" -}}
 runAsNonRoot: true

@@ -36,7 +36,7 @@ export interface AgentQuestion {
 }
 
 const JOIN_ANEW =
-  "get a join token (fairlead clusters join-token CLUSTER) and give it to the agent as --join-token-file; a running one looks there at each attempt";
+  "get a join token (fairlead clusters join-token CLUSTER) and give it to the agent as --join-token-file; a running one looks there at each attempt, and joins by itself if it does so by its service account";
 const UNJUDGED = "the relay cannot judge it now: see its log";
 const NO_IDENTITY_PROXY = "see that fairlead-identity-proxy runs, that --identity-proxy is its address, and its log";
 

@@ -1,20 +1,23 @@
 import { ErrorCode, Hop } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
-import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { decodeProtectedHeader } from "jose";
 import { Enrolment } from "./enrolment.ts";
 import { EnrolmentFixture, SharedState } from "./enrolment-fixture.ts";
+import type { JoinCredential } from "./join-credential.ts";
 import { StateChanged } from "./state-store.ts";
 
 let relay: EnrolmentFixture;
 let store: SharedState;
 let joinToken: string | undefined;
+let joinedBy: JoinCredential["case"];
 let logged: string[];
 
 beforeEach(async () => {
   relay = await EnrolmentFixture.start();
   store = new SharedState();
   joinToken = "flj_canary";
+  joinedBy = "joinToken";
   logged = [];
 });
 
@@ -24,8 +27,11 @@ afterEach(() => relay.stop());
 function replica(): Enrolment {
   const write = (...args: unknown[]) => void logged.push(JSON.stringify(args));
   const log = { info: write, warn: write } as unknown as Logger;
-  return new Enrolment({ relay: relay.address, store, joinToken: () => joinToken, clusterUid: "uid-1", log });
+  return new Enrolment({ relay: relay.address, store, credential, clusterUid: "uid-1", log });
 }
+
+const credential = (): JoinCredential | undefined =>
+  joinToken === undefined ? undefined : { case: joinedBy, value: joinToken };
 
 /** The certificate that a proof names. */
 const certificateIn = (proof: string) => decodeProtectedHeader(proof).x5c?.[0];
@@ -212,6 +218,92 @@ describe("an agent whose certificate has expired", () => {
     const before = certificateIn(await agent.prove());
     joinToken = undefined;
     expect(certificateIn(await agent.prove())).toBe(before);
+  });
+});
+
+describe("an agent that joins by its service account's token", () => {
+  const halfAMinuteGoesBy = () => {
+    const later = Date.now() + 30_000;
+    jest.spyOn(Date, "now").mockReturnValue(later);
+  };
+  afterEach(() => void jest.restoreAllMocks());
+
+  beforeEach(() => {
+    joinedBy = "serviceAccountToken";
+    joinToken = "canary.one.1";
+  });
+
+  it("sends it, and goes on by its certificate then, whatever token there is", async () => {
+    const agent = replica();
+    const first = certificateIn(await agent.prove());
+    joinToken = "canary.one.2";
+    expect(certificateIn(await agent.prove())).toBe(first);
+    expect(relay.joins).toMatchObject([
+      { credential: { case: "serviceAccountToken", value: "canary.one.1" }, clusterUid: "uid-1" },
+    ]);
+  });
+
+  it.each([
+    ["its state is lost", 3_600_000, true],
+    ["its certificate has expired", -1_000, false],
+  ])("joins anew by the same token when %s, with nothing done by anybody", async (_what, lifetimeMs, isLost) => {
+    relay.lifetimeMs = lifetimeMs;
+    await replica().prove();
+    relay.lifetimeMs = 3_600_000;
+    if (isLost) store.state = {};
+    const agent = replica();
+    await agent.prove();
+    expect(agent.identity?.expiresAtMs).toBeGreaterThan(Date.now());
+    expect(relay.joins.map(({ credential: { value } }) => value)).toEqual(["canary.one.1", "canary.one.1"]);
+  });
+
+  it("tells what the relay says of it, and tries the same again: the cluster may be registered by then", async () => {
+    relay.refusal = EnrolmentFixture.refused("no cluster is registered here");
+    const agent = replica();
+    for (let i = 0; i < 3; i++) await expect(agent.prove()).rejects.toThrow("no cluster is registered here");
+    relay.refusal = undefined;
+    await agent.prove();
+    expect(agent.identity?.cluster).toBe("prod");
+  });
+
+  it("tries the certificate that it has in turn with it: the relay may take that again", async () => {
+    const agent = replica();
+    const before = certificateIn(await agent.prove());
+    halfAMinuteGoesBy();
+    relay.refusal = EnrolmentFixture.refused("the clock");
+    for (let i = 0; i < 2; i++) {
+      agent.refused();
+      await expect(agent.prove()).rejects.toThrow("the clock");
+      expect(certificateIn(await agent.prove())).toBe(before);
+    }
+    relay.refusal = undefined;
+    agent.refused();
+    expect(certificateIn(await agent.prove())).not.toBe(before);
+  });
+
+  it("takes over what another replica has got, without joining", async () => {
+    const [one, other] = [replica(), replica()];
+    await one.prove();
+    await other.prove();
+    halfAMinuteGoesBy();
+    one.refused();
+    const anew = certificateIn(await one.prove());
+    other.refused();
+    expect(certificateIn(await other.prove())).toBe(anew);
+    expect(relay.joins).toHaveLength(2);
+  });
+
+  it("leaves another that joined by the same account in its place for half a minute, and not for ever", async () => {
+    const agent = replica();
+    const before = certificateIn(await agent.prove());
+    for (let i = 0; i < 3; i++) {
+      agent.refused();
+      expect(certificateIn(await agent.prove())).toBe(before);
+    }
+    expect(relay.joins).toHaveLength(1);
+    halfAMinuteGoesBy();
+    agent.refused();
+    expect(certificateIn(await agent.prove())).not.toBe(before);
   });
 });
 

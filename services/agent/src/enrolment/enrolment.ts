@@ -13,14 +13,17 @@ import {
   unaryCall,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
+import type { JoinCredential, ReadCredential } from "./join-credential.ts";
 import type { AgentState, StateStore, Stored } from "./state-store.ts";
+
+/** How long an agent that has joined by its service account leaves another in its place, in milliseconds. */
+const JOIN_PAUSE_MS = 30_000;
 
 /** What an agent joins a relay with. */
 export interface EnrolmentOptions {
   relay: () => PeerAddress;
   store: StateStore;
-  /** The join token as it is now; undefined if there is none. */
-  joinToken(): string | undefined;
+  credential: ReadCredential;
   /** The uid of the cluster's namespace kube-system; empty if it cannot be known. */
   clusterUid: string;
   log: Logger;
@@ -33,7 +36,7 @@ interface Current {
 }
 
 /**
- * Gets an agent its certificate, and keeps it: joins by a join token when there is none that counts, and renews at two
+ * Gets an agent its certificate, and keeps it: joins by what it is given when there is none that counts, and renews at two
  * thirds of each certificate's life. The next key is kept before it is asked for, and used after its certificate was
  * kept: whatever is cut short can be done again, by this replica or by another that shares the state.
  */
@@ -42,8 +45,9 @@ export class Enrolment {
   #current: Current | undefined;
   /** The relay has refused what is current: what another replica has kept, or a new join token, may be better. */
   #isRefused = false;
-  /** A join token that was refused: it is not tried again. */
-  #spentToken: string | undefined;
+  /** What was refused: see {@link #mayJoinBy}. */
+  #refusedToken: string | undefined;
+  #joinedAtMs = 0;
 
   constructor(options: EnrolmentOptions) {
     this.#options = options;
@@ -97,27 +101,43 @@ export class Enrolment {
       this.#use(kept);
       return kept;
     }
-    return (await this.#join(stored)) ?? this.#lastResort(kept);
+    const credential = this.#options.credential();
+    if (credential && this.#mayJoinBy(credential, kept)) return this.#join(stored, credential);
+    return this.#lastResort(kept);
   }
 
-  /** @returns undefined if there is no join token that was not tried. @throws FairleadError if it is refused */
-  async #join(stored: Stored): Promise<Current | undefined> {
-    const { joinToken, clusterUid, log } = this.#options;
-    const token = joinToken();
-    if (token === undefined || token === this.#spentToken) return undefined;
+  /**
+   * A join token that was refused is not tried again. A service account's token may be taken later, such as when the
+   * cluster is registered: it is tried again, in turn with the certificate that is kept, which may be good after all. If
+   * that is of just now, another agent has joined by the same account: the two must not replace each other without rest.
+   */
+  #mayJoinBy({ case: by, value }: JoinCredential, kept: Current | undefined): boolean {
+    if (by === "joinToken") return value !== this.#refusedToken;
+    if (kept === undefined) return true;
+    if (!hasExpired(kept) && Date.now() < this.#joinedAtMs + JOIN_PAUSE_MS) return false;
+    const isItsTurn = value !== this.#refusedToken;
+    this.#refusedToken = undefined;
+    return isItsTurn;
+  }
+
+  /** @throws FairleadError if the relay refuses it */
+  async #join(stored: Stored, credential: JoinCredential): Promise<Current> {
+    const { clusterUid, log } = this.#options;
     const next = await this.#keepNextKey(stored);
-    const credential = { case: "joinToken" as const, value: token };
     const request = { credential, certificateRequest: next.request, clusterUid };
     try {
       const { certificate } = await this.#call((relay) =>
         unaryCall(relay, EnrolmentService.method.join, request, { peerHop: Hop.RELAY }),
       );
       const joined = await this.#keep(next.key, certificate, next.stored);
+      this.#joinedAtMs = Date.now();
       const { cluster, expiresAtMs } = this.#use(joined);
-      log.info({ cluster, until: new Date(expiresAtMs) }, "joined");
+      log.info({ cluster, by: credential.case, until: new Date(expiresAtMs) }, "joined");
       return joined;
     } catch (error) {
-      if (error instanceof FairleadError && error.code === ErrorCode.TOKEN_REFUSED) this.#spentToken = token;
+      if (error instanceof FairleadError && error.code === ErrorCode.TOKEN_REFUSED) {
+        this.#refusedToken = credential.value;
+      }
       throw error;
     }
   }

@@ -116,7 +116,7 @@ export class ClusterStates {
     const agent = this.#agents.of(cluster);
     if (agent === undefined) return { state: ClusterState.CONNECTING, reason: "no agent has joined yet" };
     if (agent.expiresAtMs <= nowMs) {
-      const reason = `the agent's certificate has expired; make a join token with \`fairlead clusters join-token ${cluster}\``;
+      const reason = `the agent's certificate has expired; start the agent if it joins by its service account, else make a join token with \`fairlead clusters join-token ${cluster}\``;
       return { state: ClusterState.EXPIRED, reason };
     }
     const end = this.#lastEnd.get(cluster) ?? "none has attached since the relay was started";

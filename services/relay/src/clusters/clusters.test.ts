@@ -16,7 +16,7 @@ afterEach(() => store.destroy());
 
 /** All that the database has, as text. */
 async function everything(): Promise<string> {
-  const tables = ["clusters", "agents", "join_tokens", "access_rules"] as const;
+  const tables = ["clusters", "agents", "join_tokens", "service_account_joins", "access_rules"] as const;
   return JSON.stringify(await Promise.all(tables.map((table) => store.selectFrom(table).selectAll().execute())));
 }
 
@@ -97,7 +97,7 @@ describe("a cluster", () => {
       .execute();
     await clusters.delete("prod-eu1");
     expect(clusters.get("prod-eu1")).toBeUndefined();
-    expect(await everything()).toBe("[[],[],[],[]]");
+    expect(await everything()).toBe("[[],[],[],[],[]]");
   });
 
   it("that is not there cannot be removed", async () => {
@@ -106,7 +106,7 @@ describe("a cluster", () => {
 
   it("that is not there was never seen", async () => {
     await clusters.seen("prod-eu1");
-    expect(await everything()).toBe("[[],[],[],[]]");
+    expect(await everything()).toBe("[[],[],[],[],[]]");
   });
 
   it("unknown is told with what to do", () => {

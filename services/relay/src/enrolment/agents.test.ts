@@ -5,11 +5,13 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/gl
 import { openStore, type Store } from "../store/store.ts";
 import { Agents } from "./agents.ts";
 import { JOIN_TOKEN_MS, JoinTokens } from "./join-tokens.ts";
+import { type RegisteredJoin, ServiceAccountJoins } from "./service-account-joins.ts";
 
 const REFUSED = { code: ErrorCode.TOKEN_REFUSED, hop: Hop.RELAY };
 let certificate: X509Certificate;
 let store: Store;
 let joinTokens: JoinTokens;
+let serviceAccountJoins: ServiceAccountJoins;
 let agents: Agents;
 
 beforeAll(async () => {
@@ -22,7 +24,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   store = await openStore({ kind: "sqlite", file: ":memory:" });
   joinTokens = new JoinTokens(store);
-  agents = await Agents.load(store, joinTokens);
+  serviceAccountJoins = new ServiceAccountJoins(store);
+  agents = await Agents.load(store, joinTokens, serviceAccountJoins);
   for (const name of ["prod", "stage"]) {
     const row = { name, labels: "{}", created_at_ms: 0, last_seen_at_ms: null };
     await store.insertInto("clusters").values(row).execute();
@@ -146,12 +149,12 @@ describe("an agent that joins", () => {
 
   it("is known when the relay starts again", async () => {
     await joined("uid-1");
-    const again = await Agents.load(store, joinTokens);
+    const again = await Agents.load(store, joinTokens, serviceAccountJoins);
     expect(again.of("prod")).toEqual(agents.of("prod"));
   });
 
   it("is known at another relay of the database, which asks there for a key that it does not know", async () => {
-    const other = await Agents.load(store, joinTokens);
+    const other = await Agents.load(store, joinTokens, serviceAccountJoins);
     await joined("uid-1");
     await agents.renew(proven("1"), "2", inAnHour());
     await other.catchUp(proven("2"));
@@ -233,5 +236,82 @@ describe("an agent's state", () => {
   ])("is taken where a uid is not known (%j, %j)", async (due, shown) => {
     await joined(due);
     expect(agents.attach(proven("1"), shown).key).toBe("1");
+  });
+});
+
+describe("a service account's token", () => {
+  const audience = "https://relay.example.com/clusters/prod";
+  const registered = {
+    ...{ serviceAccount: "a/b", issuer: "https://issuer.example.com", audience },
+    ...{ jwks: undefined, certificateAuthority: undefined },
+  };
+  const register = async () => {
+    await serviceAccountJoins.set("prod", registered);
+    const join = await serviceAccountJoins.byAudience(audience);
+    if (!join) throw new Error("it is not registered");
+    return join;
+  };
+  const joinBy = (serviceAccountJoin: RegisteredJoin, key: string, clusterUid = "") =>
+    agents.join({ serviceAccountJoin, key, clusterUid }, async () => certificate);
+
+  it("makes the holder of a key the agent, as often as it has to, and the key before counts no more", async () => {
+    const join = await register();
+    for (const key of ["1", "2", "3"]) expect(await joinBy(join, key)).toMatchObject({ cluster: "prod" });
+    expect(agents.attach(proven("3"), "").key).toBe("3");
+    expect(() => agents.attach(proven("2"), "")).toThrow(expect.objectContaining(REFUSED));
+  });
+
+  it("by the same key again keeps what is attached: the answer was lost, or replicas joined at once", async () => {
+    const join = await register();
+    await joinBy(join, "1");
+    const first = agents.of("prod")?.joinId;
+    await joinBy(join, "1");
+    expect(agents.of("prod")?.joinId).toBe(first);
+    await joinBy(join, "2");
+    expect(agents.of("prod")?.joinId).not.toBe(first);
+  });
+
+  it("is refused from a cluster whose uid is another, and the agent before goes on", async () => {
+    const join = await register();
+    await joinBy(join, "1", "uid-1");
+    await expect(joinBy(join, "2", "uid-2")).rejects.toMatchObject({
+      ...REFUSED,
+      message: expect.stringMatching(
+        /kube-system of the cluster prod had the uid uid-1, and now has uid-2; .*join-token prod/,
+      ),
+    });
+    expect(agents.attach(proven("1"), "uid-1").key).toBe("1");
+  });
+
+  it("cannot make the uid forgotten by not saying it; a join token sets it anew", async () => {
+    const join = await register();
+    await joinBy(join, "1", "uid-1");
+    await joinBy(join, "2");
+    await expect(joinBy(join, "3", "uid-2")).rejects.toMatchObject(REFUSED);
+    await agents.join({ joinToken: await tokenFor("prod"), key: "4", clusterUid: "uid-2" }, async () => certificate);
+    await expect(joinBy(join, "5", "uid-2")).resolves.toMatchObject({ cluster: "prod" });
+  });
+
+  it.each<[what: string, change: () => Promise<unknown>]>([
+    ["taken away", () => serviceAccountJoins.set("prod", undefined)],
+    ["registered anew", () => serviceAccountJoins.set("prod", registered)],
+    ["removed with its cluster", () => store.deleteFrom("clusters").where("name", "=", "prod").execute()],
+  ])("is refused when what it was judged by was %s meanwhile", async (_what, change) => {
+    const join = await register();
+    await change();
+    await expect(joinBy(join, "1")).rejects.toMatchObject({
+      ...REFUSED,
+      message: expect.stringMatching(/was changed or removed while it was judged/),
+    });
+    expect(await store.selectFrom("agents").selectAll().execute()).toEqual([]);
+    expect(agents.of("prod")).toBeUndefined();
+  });
+
+  it("leaves one agent of twenty that join by it at once, and memory and database name the same", async () => {
+    const join = await register();
+    const keys = Array.from({ length: 20 }, (_, i) => `key ${i}`);
+    await Promise.all(keys.map((key) => joinBy(join, key, "uid-1")));
+    const rows = await store.selectFrom("agents").select("key").execute();
+    expect(rows).toEqual([{ key: agents.of("prod")?.key }]);
   });
 });

@@ -3,6 +3,7 @@ import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Store, Tables } from "../store/store.ts";
 import type { ProvenAgent } from "./agent-proof-verifier.ts";
 import type { JoinTokens } from "./join-tokens.ts";
+import type { RegisteredJoin, ServiceAccountJoins } from "./service-account-joins.ts";
 
 /** What the relay knows of a cluster's agent: the key that it has now, and until when. */
 export interface AgentRecord {
@@ -17,25 +18,27 @@ export interface AgentRecord {
 }
 
 /** Who joins, with what key, and where. */
-export interface Joining {
-  joinToken: string;
-  key: string;
-  clusterUid: string;
-}
+export type Joining = { key: string; clusterUid: string } & (
+  | { joinToken: string }
+  /** By whose token it joins, which was verified. */
+  | { serviceAccountJoin: RegisteredJoin }
+);
 
 /** The agents that have joined: one record a cluster, however many replicas it has. Held in memory too. */
 export class Agents {
   readonly #store: Store;
   readonly #joinTokens: JoinTokens;
+  readonly #serviceAccountJoins: ServiceAccountJoins;
   readonly #byCluster = new Map<string, AgentRecord>();
 
-  private constructor(store: Store, joinTokens: JoinTokens) {
+  private constructor(store: Store, joinTokens: JoinTokens, serviceAccountJoins: ServiceAccountJoins) {
     this.#store = store;
     this.#joinTokens = joinTokens;
+    this.#serviceAccountJoins = serviceAccountJoins;
   }
 
-  static async load(store: Store, joinTokens: JoinTokens): Promise<Agents> {
-    const agents = new Agents(store, joinTokens);
+  static async load(store: Store, joinTokens: JoinTokens, serviceAccountJoins: ServiceAccountJoins): Promise<Agents> {
+    const agents = new Agents(store, joinTokens, serviceAccountJoins);
     const rows = await store.selectFrom("agents").selectAll().execute();
     for (const row of rows) agents.#byCluster.set(row.cluster, recordOf(row));
     return agents;
@@ -60,20 +63,30 @@ export class Agents {
   }
 
   /**
-   * Makes the holder of a key the agent of the cluster that a join token is for, in the place of the one before.
+   * Makes the holder of a key the agent of the cluster that a join token or a service account's token is for, in the place
+   * of the one before. The same key once more is a repetition: what is attached by it stays.
    *
    * @param certify certifies the key for the cluster; the token is used only if that goes well
    * @throws FairleadError TOKEN_REFUSED
    */
   async join(
-    { joinToken, key, clusterUid }: Joining,
+    joining: Joining,
     certify: (cluster: string) => Promise<X509Certificate>,
   ): Promise<{ cluster: string; certificate: X509Certificate }> {
+    const { key, clusterUid } = joining;
     const joined = await this.#store.transaction().execute(async (transaction) => {
-      const cluster = await this.#joinTokens.use(transaction, joinToken, key);
+      const cluster =
+        "joinToken" in joining
+          ? await this.#joinTokens.use(transaction, joining.joinToken, key)
+          : await this.#serviceAccountJoins.use(transaction, joining.serviceAccountJoin);
+      const agents = transaction.selectFrom("agents").selectAll();
+      const before = await agents.where("cluster", "=", cluster).executeTakeFirst();
+      // A join token is handed over by an administrator, who may have made the cluster anew.
+      const cluster_uid = "joinToken" in joining ? clusterUid : sameUid(cluster, before?.cluster_uid ?? "", clusterUid);
       const certificate = await certify(cluster);
       const expires_at_ms = certificate.validToDate.getTime();
-      const row = { join_id: randomUUID(), key, previous_key: null, expires_at_ms, cluster_uid: clusterUid };
+      const join_id = before?.key === key ? before.join_id : randomUUID();
+      const row = { join_id, key, previous_key: null, expires_at_ms, cluster_uid };
       await transaction
         .insertInto("agents")
         .values({ ...row, cluster })
@@ -153,4 +166,11 @@ function superseded(cluster: string): FairleadError {
 function otherCluster(cluster: string, due: string, shown: string): FairleadError {
   const sentence = `the agent's state is in two clusters: it joined as ${cluster} in the one whose kube-system has the uid ${due}, and this one's is ${shown}; give this cluster a name and a join token of its own`;
   return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
+}
+
+/** @returns the cluster's uid, also if one of the two is not known. @throws FairleadError TOKEN_REFUSED if they differ */
+function sameUid(cluster: string, due: string, shown: string): string {
+  if (due === "" || shown === "" || due === shown) return due || shown;
+  const sentence = `the service account's token is refused: the kube-system of the cluster ${cluster} had the uid ${due}, and now has ${shown}; if the cluster was made anew, let its agent join by \`fairlead clusters join-token ${cluster}\` once`;
+  throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
 }

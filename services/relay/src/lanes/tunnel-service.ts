@@ -190,7 +190,7 @@ function checkCurrent(record: AgentRecord | undefined, { joinId, cluster }: Atta
     throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
   }
   if (record.expiresAtMs > nowMs) return;
-  const sentence = `the agent's certificate has expired, and was not renewed; it needs a join token: \`fairlead clusters join-token ${cluster}\``;
+  const sentence = `the agent's certificate has expired, and was not renewed; it joins again by its service account, or needs a join token: \`fairlead clusters join-token ${cluster}\``;
   throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.RELAY, sentence);
 }
 

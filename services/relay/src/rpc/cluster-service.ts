@@ -2,9 +2,11 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Subject } from "@fairlead/authentication";
 import { type ClusterService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-import { clusterUnknown } from "../clusters/clusters.ts";
+import { checkName, clusterUnknown } from "../clusters/clusters.ts";
 import type { Agents } from "../enrolment/agents.ts";
 import type { JoinToken, JoinTokens } from "../enrolment/join-tokens.ts";
+import { checkServiceAccountJoin } from "../enrolment/service-account-join.ts";
+import type { ServiceAccountJoins } from "../enrolment/service-account-joins.ts";
 import type { AccessServiceHandler } from "../lanes/access-service.ts";
 import type { AttachmentEnds } from "../lanes/attachment-ends.ts";
 import type { Attachments } from "../lanes/attachments.ts";
@@ -14,6 +16,7 @@ import { type WatchedClusters, watchClusters } from "./cluster-watch.ts";
 /** What the clusters are kept by. */
 export interface ClusterServiceParts extends WatchedClusters {
   joinTokens: JoinTokens;
+  serviceAccountJoins: ServiceAccountJoins;
   agents: Agents;
   attachments: Attachments;
   access: AccessServiceHandler;
@@ -22,7 +25,8 @@ export interface ClusterServiceParts extends WatchedClusters {
 
 /** `ClusterService`: what the caller may reach, and for administrators the keeping of clusters. */
 export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof ClusterService> {
-  const { admission, clusters, joinTokens, agents, attachments, states, access, ends, toMessage } = parts;
+  const { admission, clusters, joinTokens, serviceAccountJoins, agents } = parts;
+  const { attachments, states, access, ends, toMessage } = parts;
   return {
     listClusters: (_request, context) => ({ clusters: admission.visible(callerOf(context)).map(toMessage) }),
     watchClusters: (_request, context) => watchClusters(parts, callerOf(context), context.signal),
@@ -32,16 +36,29 @@ export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof C
       const asked = { ...toMessage(admitted), recentEnds: [...ends.of(name)] };
       return { cluster: asked, contextName: `fairlead-${name}`, namespace: "" };
     },
-    createCluster: async ({ name, labels }, context) => {
+    createCluster: async ({ name, labels, serviceAccountJoin }, context) => {
       admission.requireAdministrator(callerOf(context));
+      checkName(name, "cluster");
+      const join = serviceAccountJoin && checkServiceAccountJoin(name, serviceAccountJoin);
       const cluster = await clusters.create(name, labels);
       states.refresh(name);
+      if (join) {
+        await serviceAccountJoins.set(name, join);
+        return { cluster: toMessage(cluster) };
+      }
       return { cluster: toMessage(cluster), joinToken: toJoinToken(await joinTokens.create(name)) };
     },
     createJoinToken: async ({ cluster }, context) => {
       admission.requireAdministrator(callerOf(context));
       if (!clusters.get(cluster)) throw clusterUnknown(cluster);
       return { joinToken: toJoinToken(await joinTokens.create(cluster)) };
+    },
+    setServiceAccountJoin: async ({ cluster, serviceAccountJoin }, context) => {
+      admission.requireAdministrator(callerOf(context));
+      if (!clusters.get(cluster)) throw clusterUnknown(cluster);
+      const join = serviceAccountJoin && checkServiceAccountJoin(cluster, serviceAccountJoin);
+      await serviceAccountJoins.set(cluster, join);
+      return {};
     },
     deleteCluster: async ({ name }, context) => {
       admission.requireAdministrator(callerOf(context));

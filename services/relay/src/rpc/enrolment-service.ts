@@ -3,13 +3,14 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { bearerToken } from "@fairlead/authentication";
 import { requestPublicKey } from "@fairlead/certificates";
-import { EnrolmentService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { EnrolmentService, ErrorCode, FairleadError, Hop, type JoinRequest } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { ClusterStates } from "../clusters/cluster-states.ts";
 import type { AgentAuthority } from "../enrolment/agent-authority.ts";
 import type { AgentProofVerifier } from "../enrolment/agent-proof-verifier.ts";
 import type { Agents } from "../enrolment/agents.ts";
 import { keyOf } from "../enrolment/key-of.ts";
+import type { ServiceAccountVerifier } from "../enrolment/service-account-verifier.ts";
 import type { AttachmentEnds } from "../lanes/attachment-ends.ts";
 import type { Attachments } from "../lanes/attachments.ts";
 
@@ -21,6 +22,7 @@ export interface EnrolmentServiceParts {
   authority: AgentAuthority;
   agents: Agents;
   proofs: AgentProofVerifier;
+  serviceAccounts: ServiceAccountVerifier;
   attachments: Attachments;
   ends: AttachmentEnds;
   states: ClusterStates;
@@ -29,18 +31,24 @@ export interface EnrolmentServiceParts {
 
 /** `EnrolmentService`: agents' first certificates and their next ones, and what the relay knows of them. */
 export function enrolmentService(parts: EnrolmentServiceParts): ServiceImpl<typeof EnrolmentService> {
-  const { authority, agents, proofs, attachments, ends, states, log } = parts;
+  const { authority, agents, proofs, serviceAccounts, attachments, ends, states, log } = parts;
+  /** A join token is judged as it is used, in one step. */
+  const admitted = async (credential: JoinRequest["credential"]) => {
+    if (credential.case === "joinToken") return { joinToken: credential.value };
+    if (credential.case !== "serviceAccountToken") throw malformed("a join token or a service account's token is due");
+    return { serviceAccountJoin: await serviceAccounts.verify(credential.value) };
+  };
   return {
     join: async ({ credential, certificateRequest, clusterUid }) => {
-      if (credential.case !== "joinToken") throw malformed("a join token is due");
       if (!/^[\w-]*$/.test(clusterUid) || clusterUid.length > MAX_UID_LENGTH)
         throw malformed("the cluster's uid is none");
       const key = await keyOfRequest(certificateRequest);
-      const { cluster, certificate } = await agents.join({ joinToken: credential.value, key, clusterUid }, (name) =>
+      const by = await admitted(credential);
+      const { cluster, certificate } = await agents.join({ ...by, key, clusterUid }, (name) =>
         authority.certify(certificateRequest, name),
       );
       states.refresh(cluster);
-      log.info({ cluster, clusterUid, until: certificate.validToDate }, "agent joined");
+      log.info({ cluster, clusterUid, by: credential.case, until: certificate.validToDate }, "agent joined");
       return { certificate: issued(cluster, certificate) };
     },
     renew: async ({ certificateRequest }, context) => {

@@ -71,4 +71,18 @@ export const MIGRATIONS: Record<string, Migration> = {
       await db.schema.createIndex("join_tokens_cluster").on("join_tokens").column("cluster").execute();
     },
   },
+  "0005-service-account-joins": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await db.schema
+        .createTable("service_account_joins")
+        .addColumn("cluster", "text", (column) => column.primaryKey().references("clusters.name").onDelete("cascade"))
+        .addColumn("id", "text", (column) => column.notNull())
+        .addColumn("service_account", "text", (column) => column.notNull())
+        .addColumn("issuer", "text", (column) => column.notNull())
+        .addColumn("jwks", "text")
+        .addColumn("certificate_authority", "text")
+        .addColumn("audience", "text", (column) => column.notNull().unique())
+        .execute();
+    },
+  },
 };

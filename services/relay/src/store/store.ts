@@ -16,6 +16,17 @@ export interface Tables {
     cluster_uid: string;
   };
   join_tokens: { token_sha256: string; cluster: string; expires_at_ms: number; used_by_key: string | null };
+  service_account_joins: {
+    cluster: string;
+    /** Another for each time that it was registered. */
+    id: string;
+    /** NAMESPACE/NAME. */
+    service_account: string;
+    issuer: string;
+    jwks: string | null;
+    certificate_authority: string | null;
+    audience: string;
+  };
   access_rules: {
     name: string;
     users: string;

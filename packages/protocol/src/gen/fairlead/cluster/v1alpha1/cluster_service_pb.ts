@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/cluster/v1alpha1/cluster_service.proto.
  */
 export const file_fairlead_cluster_v1alpha1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci9mYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2NsdXN0ZXJfc2VydmljZS5wcm90bxIZZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMSLqBAoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3Rlci5MYWJlbHNFbnRyeRI2CgVzdGF0ZRgDIAEoDjInLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlclN0YXRlEjIKDmxhc3Rfc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhQKDHN0YXRlX3JlYXNvbhgGIAEoCRIuCgpzdGF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChdjZXJ0aWZpY2F0ZV9leHBpcmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSa3ViZXJuZXRlc192ZXJzaW9uGAkgASgJEhQKDGRpc3RyaWJ1dGlvbhgKIAEoCRISCgpub2RlX2NvdW50GAsgASgNEg4KBmNhcHBlZBgMIAEoCBIWCg5hZ2VudF9yZXBsaWNhcxgNIAEoDRIwCgdwcm9ibGVtGA4gASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkVycm9yEjwKC3JlY2VudF9lbmRzGA8gAygLMicuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkF0dGFjaG1lbnRFbmQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIVChNMaXN0Q2x1c3RlcnNSZXF1ZXN0IkwKFExpc3RDbHVzdGVyc1Jlc3BvbnNlEjQKCGNsdXN0ZXJzGAEgAygLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyIhYKFFdhdGNoQ2x1c3RlcnNSZXF1ZXN0Il0KFVdhdGNoQ2x1c3RlcnNSZXNwb25zZRIzCgdjbHVzdGVyGAEgASgLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyEg8KB3JlbW92ZWQYAiABKAgiJwoUR2V0S3ViZWNvbmZpZ1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJ1ChVHZXRLdWJlY29uZmlnUmVzcG9uc2USMwoHY2x1c3RlchgBIAEoCzIiLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlchIUCgxjb250ZXh0X25hbWUYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJIqABChRDcmVhdGVDbHVzdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJEksKBmxhYmVscxgCIAMoCzI7LmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQ2x1c3RlclJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKGAQoVQ3JlYXRlQ2x1c3RlclJlc3BvbnNlEjMKB2NsdXN0ZXIYASABKAsyIi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNsdXN0ZXISOAoKam9pbl90b2tlbhgCIAEoCzIkLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuSm9pblRva2VuIksKCUpvaW5Ub2tlbhINCgV0b2tlbhgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKQoWQ3JlYXRlSm9pblRva2VuUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIlMKF0NyZWF0ZUpvaW5Ub2tlblJlc3BvbnNlEjgKCmpvaW5fdG9rZW4YASABKAsyJC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkpvaW5Ub2tlbiIkChREZWxldGVDbHVzdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhcKFURlbGV0ZUNsdXN0ZXJSZXNwb25zZSq6AQoMQ2x1c3RlclN0YXRlEh0KGUNMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIcChhDTFVTVEVSX1NUQVRFX0NPTk5FQ1RJTkcQARIbChdDTFVTVEVSX1NUQVRFX0NPTk5FQ1RFRBACEhoKFkNMVVNURVJfU1RBVEVfREVHUkFERUQQAxIZChVDTFVTVEVSX1NUQVRFX09GRkxJTkUQBBIZChVDTFVTVEVSX1NUQVRFX0VYUElSRUQQBTLNBQoOQ2x1c3RlclNlcnZpY2USbwoMTGlzdENsdXN0ZXJzEi4uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5MaXN0Q2x1c3RlcnNSZXF1ZXN0Gi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5MaXN0Q2x1c3RlcnNSZXNwb25zZRJ0Cg1XYXRjaENsdXN0ZXJzEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5XYXRjaENsdXN0ZXJzUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuV2F0Y2hDbHVzdGVyc1Jlc3BvbnNlMAEScgoNR2V0S3ViZWNvbmZpZxIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuR2V0S3ViZWNvbmZpZ1JlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkdldEt1YmVjb25maWdSZXNwb25zZRJyCg1DcmVhdGVDbHVzdGVyEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQ2x1c3RlclJlc3BvbnNlEngKD0NyZWF0ZUpvaW5Ub2tlbhIxLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdBoyLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlSm9pblRva2VuUmVzcG9uc2UScgoNRGVsZXRlQ2x1c3RlchIvLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuRGVsZXRlQ2x1c3RlclJlcXVlc3QaMC5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkRlbGV0ZUNsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_fairlead_tunnel_v1alpha1_attachment, file_fairlead_tunnel_v1alpha1_error, file_google_protobuf_timestamp]);
+  fileDesc("Ci9mYWlybGVhZC9jbHVzdGVyL3YxYWxwaGExL2NsdXN0ZXJfc2VydmljZS5wcm90bxIZZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMSLqBAoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3Rlci5MYWJlbHNFbnRyeRI2CgVzdGF0ZRgDIAEoDjInLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlclN0YXRlEjIKDmxhc3Rfc2Vlbl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhQKDHN0YXRlX3JlYXNvbhgGIAEoCRIuCgpzdGF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChdjZXJ0aWZpY2F0ZV9leHBpcmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSa3ViZXJuZXRlc192ZXJzaW9uGAkgASgJEhQKDGRpc3RyaWJ1dGlvbhgKIAEoCRISCgpub2RlX2NvdW50GAsgASgNEg4KBmNhcHBlZBgMIAEoCBIWCg5hZ2VudF9yZXBsaWNhcxgNIAEoDRIwCgdwcm9ibGVtGA4gASgLMh8uZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkVycm9yEjwKC3JlY2VudF9lbmRzGA8gAygLMicuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkF0dGFjaG1lbnRFbmQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIVChNMaXN0Q2x1c3RlcnNSZXF1ZXN0IkwKFExpc3RDbHVzdGVyc1Jlc3BvbnNlEjQKCGNsdXN0ZXJzGAEgAygLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyIhYKFFdhdGNoQ2x1c3RlcnNSZXF1ZXN0Il0KFVdhdGNoQ2x1c3RlcnNSZXNwb25zZRIzCgdjbHVzdGVyGAEgASgLMiIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DbHVzdGVyEg8KB3JlbW92ZWQYAiABKAgiJwoUR2V0S3ViZWNvbmZpZ1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJ1ChVHZXRLdWJlY29uZmlnUmVzcG9uc2USMwoHY2x1c3RlchgBIAEoCzIiLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlchIUCgxjb250ZXh0X25hbWUYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJIu0BChRDcmVhdGVDbHVzdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJEksKBmxhYmVscxgCIAMoCzI7LmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ3JlYXRlQ2x1c3RlclJlcXVlc3QuTGFiZWxzRW50cnkSSwoUc2VydmljZV9hY2NvdW50X2pvaW4YAyABKAsyLS5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLlNlcnZpY2VBY2NvdW50Sm9pbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoYBChVDcmVhdGVDbHVzdGVyUmVzcG9uc2USMwoHY2x1c3RlchgBIAEoCzIiLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuQ2x1c3RlchI4Cgpqb2luX3Rva2VuGAIgASgLMiQuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5Kb2luVG9rZW4ifAoSU2VydmljZUFjY291bnRKb2luEhcKD3NlcnZpY2VfYWNjb3VudBgBIAEoCRIOCgZpc3N1ZXIYAiABKAkSDAoEandrcxgDIAEoCRIdChVjZXJ0aWZpY2F0ZV9hdXRob3JpdHkYBCABKAkSEAoIYXVkaWVuY2UYBSABKAkiSwoJSm9pblRva2VuEg0KBXRva2VuGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIpChZDcmVhdGVKb2luVG9rZW5SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiUwoXQ3JlYXRlSm9pblRva2VuUmVzcG9uc2USOAoKam9pbl90b2tlbhgBIAEoCzIkLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuSm9pblRva2VuInwKHFNldFNlcnZpY2VBY2NvdW50Sm9pblJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRJLChRzZXJ2aWNlX2FjY291bnRfam9pbhgCIAEoCzItLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuU2VydmljZUFjY291bnRKb2luIh8KHVNldFNlcnZpY2VBY2NvdW50Sm9pblJlc3BvbnNlIiQKFERlbGV0ZUNsdXN0ZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiFwoVRGVsZXRlQ2x1c3RlclJlc3BvbnNlKroBCgxDbHVzdGVyU3RhdGUSHQoZQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEhwKGENMVVNURVJfU1RBVEVfQ09OTkVDVElORxABEhsKF0NMVVNURVJfU1RBVEVfQ09OTkVDVEVEEAISGgoWQ0xVU1RFUl9TVEFURV9ERUdSQURFRBADEhkKFUNMVVNURVJfU1RBVEVfT0ZGTElORRAEEhkKFUNMVVNURVJfU1RBVEVfRVhQSVJFRBAFMtoGCg5DbHVzdGVyU2VydmljZRJvCgxMaXN0Q2x1c3RlcnMSLi5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkxpc3RDbHVzdGVyc1JlcXVlc3QaLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkxpc3RDbHVzdGVyc1Jlc3BvbnNlEnQKDVdhdGNoQ2x1c3RlcnMSLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLldhdGNoQ2x1c3RlcnNSZXF1ZXN0GjAuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5XYXRjaENsdXN0ZXJzUmVzcG9uc2UwARJyCg1HZXRLdWJlY29uZmlnEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5HZXRLdWJlY29uZmlnUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuR2V0S3ViZWNvbmZpZ1Jlc3BvbnNlEnIKDUNyZWF0ZUNsdXN0ZXISLy5mYWlybGVhZC5jbHVzdGVyLnYxYWxwaGExLkNyZWF0ZUNsdXN0ZXJSZXF1ZXN0GjAuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVDbHVzdGVyUmVzcG9uc2USeAoPQ3JlYXRlSm9pblRva2VuEjEuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVKb2luVG9rZW5SZXF1ZXN0GjIuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5DcmVhdGVKb2luVG9rZW5SZXNwb25zZRKKAQoVU2V0U2VydmljZUFjY291bnRKb2luEjcuZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5TZXRTZXJ2aWNlQWNjb3VudEpvaW5SZXF1ZXN0GjguZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5TZXRTZXJ2aWNlQWNjb3VudEpvaW5SZXNwb25zZRJyCg1EZWxldGVDbHVzdGVyEi8uZmFpcmxlYWQuY2x1c3Rlci52MWFscGhhMS5EZWxldGVDbHVzdGVyUmVxdWVzdBowLmZhaXJsZWFkLmNsdXN0ZXIudjFhbHBoYTEuRGVsZXRlQ2x1c3RlclJlc3BvbnNlYgZwcm90bzM", [file_fairlead_tunnel_v1alpha1_attachment, file_fairlead_tunnel_v1alpha1_error, file_google_protobuf_timestamp]);
 
 /**
  * Cluster is a Kubernetes cluster that an agent connects to the relay.
@@ -294,6 +294,13 @@ export type CreateClusterRequest = Message<"fairlead.cluster.v1alpha1.CreateClus
    * @generated from field: map<string, string> labels = 2;
    */
   labels: { [key: string]: string };
+
+  /**
+   * By whose tokens its agents join; not set: by a join token.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.ServiceAccountJoin service_account_join = 3;
+   */
+  serviceAccountJoin?: ServiceAccountJoin | undefined;
 };
 
 /**
@@ -317,7 +324,7 @@ export type CreateClusterResponse = Message<"fairlead.cluster.v1alpha1.CreateClu
   cluster?: Cluster | undefined;
 
   /**
-   * The join token.
+   * The join token; not set if its agents join by their service account's token.
    *
    * @generated from field: fairlead.cluster.v1alpha1.JoinToken join_token = 2;
    */
@@ -330,6 +337,56 @@ export type CreateClusterResponse = Message<"fairlead.cluster.v1alpha1.CreateClu
  */
 export const CreateClusterResponseSchema: GenMessage<CreateClusterResponse> = /*@__PURE__*/
   messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 8);
+
+/**
+ * ServiceAccountJoin says whose tokens let an agent join a cluster, with no secret handed over.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.ServiceAccountJoin
+ */
+export type ServiceAccountJoin = Message<"fairlead.cluster.v1alpha1.ServiceAccountJoin"> & {
+  /**
+   * The service account that the agent runs as, NAMESPACE/NAME.
+   *
+   * @generated from field: string service_account = 1;
+   */
+  serviceAccount: string;
+
+  /**
+   * Who issues its tokens: the apiserver's `--service-account-issuer`, as the tokens' `iss` has it.
+   *
+   * @generated from field: string issuer = 2;
+   */
+  issuer: string;
+
+  /**
+   * The issuer's keys, a JWK Set (RFC 7517, 5) as JSON, as `kubectl get --raw /openid/v1/jwks` prints it. Empty: the relay
+   * asks the issuer by https (OpenID Connect Discovery 1.0, 4).
+   *
+   * @generated from field: string jwks = 3;
+   */
+  jwks: string;
+
+  /**
+   * PEM of the authority that signed the certificate of the issuer's server; empty: one that the relay's system trusts.
+   *
+   * @generated from field: string certificate_authority = 4;
+   */
+  certificateAuthority: string;
+
+  /**
+   * The tokens' one audience, https://RELAY/clusters/CLUSTER: the relay as its agents know it, and this cluster.
+   *
+   * @generated from field: string audience = 5;
+   */
+  audience: string;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.ServiceAccountJoin.
+ * Use `create(ServiceAccountJoinSchema)` to create a new message.
+ */
+export const ServiceAccountJoinSchema: GenMessage<ServiceAccountJoin> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 9);
 
 /**
  * JoinToken lets an agent join its cluster once.
@@ -357,7 +414,7 @@ export type JoinToken = Message<"fairlead.cluster.v1alpha1.JoinToken"> & {
  * Use `create(JoinTokenSchema)` to create a new message.
  */
 export const JoinTokenSchema: GenMessage<JoinToken> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 9);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 10);
 
 /**
  * CreateJoinTokenRequest asks for a join token.
@@ -378,7 +435,7 @@ export type CreateJoinTokenRequest = Message<"fairlead.cluster.v1alpha1.CreateJo
  * Use `create(CreateJoinTokenRequestSchema)` to create a new message.
  */
 export const CreateJoinTokenRequestSchema: GenMessage<CreateJoinTokenRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 10);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 11);
 
 /**
  * CreateJoinTokenResponse has the join token.
@@ -399,7 +456,50 @@ export type CreateJoinTokenResponse = Message<"fairlead.cluster.v1alpha1.CreateJ
  * Use `create(CreateJoinTokenResponseSchema)` to create a new message.
  */
 export const CreateJoinTokenResponseSchema: GenMessage<CreateJoinTokenResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 11);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 12);
+
+/**
+ * SetServiceAccountJoinRequest says how a cluster's agents join from now on.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.SetServiceAccountJoinRequest
+ */
+export type SetServiceAccountJoinRequest = Message<"fairlead.cluster.v1alpha1.SetServiceAccountJoinRequest"> & {
+  /**
+   * The cluster's name.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * By whose tokens, instead of those before; not set: by none.
+   *
+   * @generated from field: fairlead.cluster.v1alpha1.ServiceAccountJoin service_account_join = 2;
+   */
+  serviceAccountJoin?: ServiceAccountJoin | undefined;
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.SetServiceAccountJoinRequest.
+ * Use `create(SetServiceAccountJoinRequestSchema)` to create a new message.
+ */
+export const SetServiceAccountJoinRequestSchema: GenMessage<SetServiceAccountJoinRequest> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 13);
+
+/**
+ * SetServiceAccountJoinResponse is empty.
+ *
+ * @generated from message fairlead.cluster.v1alpha1.SetServiceAccountJoinResponse
+ */
+export type SetServiceAccountJoinResponse = Message<"fairlead.cluster.v1alpha1.SetServiceAccountJoinResponse"> & {
+};
+
+/**
+ * Describes the message fairlead.cluster.v1alpha1.SetServiceAccountJoinResponse.
+ * Use `create(SetServiceAccountJoinResponseSchema)` to create a new message.
+ */
+export const SetServiceAccountJoinResponseSchema: GenMessage<SetServiceAccountJoinResponse> = /*@__PURE__*/
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 14);
 
 /**
  * DeleteClusterRequest removes a cluster.
@@ -420,7 +520,7 @@ export type DeleteClusterRequest = Message<"fairlead.cluster.v1alpha1.DeleteClus
  * Use `create(DeleteClusterRequestSchema)` to create a new message.
  */
 export const DeleteClusterRequestSchema: GenMessage<DeleteClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 12);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 15);
 
 /**
  * DeleteClusterResponse is empty.
@@ -435,7 +535,7 @@ export type DeleteClusterResponse = Message<"fairlead.cluster.v1alpha1.DeleteClu
  * Use `create(DeleteClusterResponseSchema)` to create a new message.
  */
 export const DeleteClusterResponseSchema: GenMessage<DeleteClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 13);
+  messageDesc(file_fairlead_cluster_v1alpha1_cluster_service, 16);
 
 /**
  * ClusterState says whether a cluster can be reached.
@@ -529,7 +629,8 @@ export const ClusterService: GenService<{
     output: typeof GetKubeconfigResponseSchema;
   },
   /**
-   * CreateCluster adds a cluster and a join token for its agents. Administrators only.
+   * CreateCluster adds a cluster, and a join token for its agents unless they join by their service account's token.
+   * Administrators only.
    *
    * @generated from rpc fairlead.cluster.v1alpha1.ClusterService.CreateCluster
    */
@@ -548,6 +649,17 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof CreateJoinTokenRequestSchema;
     output: typeof CreateJoinTokenResponseSchema;
+  },
+  /**
+   * SetServiceAccountJoin lets a cluster's agents join by their service account's token, or ends that. An agent that has
+   * joined stays. Administrators only.
+   *
+   * @generated from rpc fairlead.cluster.v1alpha1.ClusterService.SetServiceAccountJoin
+   */
+  setServiceAccountJoin: {
+    methodKind: "unary";
+    input: typeof SetServiceAccountJoinRequestSchema;
+    output: typeof SetServiceAccountJoinResponseSchema;
   },
   /**
    * DeleteCluster removes a cluster, what its agents attach with and its live exchanges. Administrators only.

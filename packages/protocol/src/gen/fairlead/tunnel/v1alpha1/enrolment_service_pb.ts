@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/tunnel/v1alpha1/enrolment_service.proto.
  */
 export const file_fairlead_tunnel_v1alpha1_enrolment_service: GenFile = /*@__PURE__*/
-  fileDesc("CjBmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZW5yb2xtZW50X3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSJjCgtKb2luUmVxdWVzdBIUCgpqb2luX3Rva2VuGAEgASgJSAASGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgDIAEoDBITCgtjbHVzdGVyX3VpZBgEIAEoCUIMCgpjcmVkZW50aWFsIlAKDEpvaW5SZXNwb25zZRJACgtjZXJ0aWZpY2F0ZRgBIAEoCzIrLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Jc3N1ZWRDZXJ0aWZpY2F0ZSIrCgxSZW5ld1JlcXVlc3QSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgBIAEoDCJRCg1SZW5ld1Jlc3BvbnNlEkAKC2NlcnRpZmljYXRlGAEgASgLMisuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLklzc3VlZENlcnRpZmljYXRlImoKEUlzc3VlZENlcnRpZmljYXRlEhMKC2NlcnRpZmljYXRlGAEgASgMEg8KB2NsdXN0ZXIYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIiYKD0dldEFnZW50UmVxdWVzdBITCgtjbHVzdGVyX3VpZBgBIAEoCSKkAQoQR2V0QWdlbnRSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXBsaWNhcxgDIAEoDRI8CgtyZWNlbnRfZW5kcxgEIAMoCzInLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5BdHRhY2htZW50RW5kMqYCChBFbnJvbG1lbnRTZXJ2aWNlElUKBEpvaW4SJS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSm9pblJlcXVlc3QaJi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSm9pblJlc3BvbnNlElgKBVJlbmV3EiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLlJlbmV3UmVxdWVzdBonLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZW5ld1Jlc3BvbnNlEmEKCEdldEFnZW50EikuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkdldEFnZW50UmVxdWVzdBoqLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5HZXRBZ2VudFJlc3BvbnNlYgZwcm90bzM", [file_fairlead_tunnel_v1alpha1_attachment, file_google_protobuf_timestamp]);
+  fileDesc("CjBmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvZW5yb2xtZW50X3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLnR1bm5lbC52MWFscGhhMSKEAQoLSm9pblJlcXVlc3QSFAoKam9pbl90b2tlbhgBIAEoCUgAEh8KFXNlcnZpY2VfYWNjb3VudF90b2tlbhgCIAEoCUgAEhsKE2NlcnRpZmljYXRlX3JlcXVlc3QYAyABKAwSEwoLY2x1c3Rlcl91aWQYBCABKAlCDAoKY3JlZGVudGlhbCJQCgxKb2luUmVzcG9uc2USQAoLY2VydGlmaWNhdGUYASABKAsyKy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuSXNzdWVkQ2VydGlmaWNhdGUiKwoMUmVuZXdSZXF1ZXN0EhsKE2NlcnRpZmljYXRlX3JlcXVlc3QYASABKAwiUQoNUmVuZXdSZXNwb25zZRJACgtjZXJ0aWZpY2F0ZRgBIAEoCzIrLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Jc3N1ZWRDZXJ0aWZpY2F0ZSJqChFJc3N1ZWRDZXJ0aWZpY2F0ZRITCgtjZXJ0aWZpY2F0ZRgBIAEoDBIPCgdjbHVzdGVyGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCImCg9HZXRBZ2VudFJlcXVlc3QSEwoLY2x1c3Rlcl91aWQYASABKAkipAEKEEdldEFnZW50UmVzcG9uc2USDwoHY2x1c3RlchgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmVwbGljYXMYAyABKA0SPAoLcmVjZW50X2VuZHMYBCADKAsyJy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuQXR0YWNobWVudEVuZDKmAgoQRW5yb2xtZW50U2VydmljZRJVCgRKb2luEiUuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkpvaW5SZXF1ZXN0GiYuZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkpvaW5SZXNwb25zZRJYCgVSZW5ldxImLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5SZW5ld1JlcXVlc3QaJy5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuUmVuZXdSZXNwb25zZRJhCghHZXRBZ2VudBIpLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5HZXRBZ2VudFJlcXVlc3QaKi5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuR2V0QWdlbnRSZXNwb25zZWIGcHJvdG8z", [file_fairlead_tunnel_v1alpha1_attachment, file_google_protobuf_timestamp]);
 
 /**
  * JoinRequest asks for an agent's first certificate.
@@ -35,6 +35,15 @@ export type JoinRequest = Message<"fairlead.tunnel.v1alpha1.JoinRequest"> & {
      */
     value: string;
     case: "joinToken";
+  } | {
+    /**
+     * A token of the agent's own Kubernetes service account (a JWT, RFC 7519). Its `aud` is one text, the audience that
+     * the cluster is registered with (`ServiceAccountJoin`), and names the cluster.
+     *
+     * @generated from field: string service_account_token = 2;
+     */
+    value: string;
+    case: "serviceAccountToken";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -231,7 +240,8 @@ export const GetAgentResponseSchema: GenMessage<GetAgentResponse> = /*@__PURE__*
  */
 export const EnrolmentService: GenService<{
   /**
-   * Join makes an agent the agent of one cluster, once for each join token. It carries no `authorization`.
+   * Join makes an agent the agent of one cluster: once for each join token, or by its own service account's token as
+   * often as it has to. It carries no `authorization`.
    *
    * @generated from rpc fairlead.tunnel.v1alpha1.EnrolmentService.Join
    */
