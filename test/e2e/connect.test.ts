@@ -58,6 +58,14 @@ describeOnRealNode()("fairlead connect", () => {
     expect(await clusters()).toEqual([]);
   });
 
+  it("says from inside the cluster which hop fails on the way to the relay", async () => {
+    const { code, stderr } = await connect("--cluster-relay", "https://relay.invalid:8443", "--timeout", "12");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/the doctor says in the agent's pod:\n.*name.*relay\.invalid/s);
+    await scene.node.admin(["wait", "--for=delete", `namespace/${NAMESPACE}`, "--timeout=90s"]);
+    expect(await clusters()).toEqual([]);
+  });
+
   it("makes nothing for somebody who may not, and says what they may not", async () => {
     const { code, stderr } = await connect("--context", await scene.contextOfNobody());
     expect(code).toBe(1);

@@ -2,9 +2,16 @@ import { readFileSync } from "node:fs";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { stringify } from "yaml";
-import { type Installation, installationObjects, joinSecret, namespaceObject } from "../connect/installation.ts";
+import {
+  AGENT_PODS,
+  type Installation,
+  installationObjects,
+  joinSecret,
+  namespaceObject,
+} from "../connect/installation.ts";
 import { helmValues, Installer } from "../connect/installer.ts";
 import { preflight } from "../connect/preflight.ts";
+import type { TargetCluster } from "../connect/target-cluster.ts";
 import { untilConnected } from "../connect/until-connected.ts";
 import { print, printJson, tell } from "../output.ts";
 import { step } from "../progress.ts";
@@ -71,7 +78,8 @@ async function connect(name: string, _own: unknown, command: Command): Promise<v
   const token = joinToken?.token ?? "";
   const installer = new Installer(target);
   const interrupted = new AbortController();
-  process.once("SIGINT", () => interrupted.abort(new Error("interrupted")));
+  const reason = new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, "interrupted");
+  process.once("SIGINT", () => interrupted.abort(reason)); // a second one ends it at once
   const { namespace } = options;
   try {
     await step(`what connects it, in the namespace ${namespace}`, () =>
@@ -86,13 +94,20 @@ async function connect(name: string, _own: unknown, command: Command): Promise<v
     if (options.output === "json") return printJson(toJson(cluster));
     tell(`${name} is connected: Kubernetes ${cluster.kubernetesVersion}. Try: fairlead proxy ${name}`);
   } catch (error) {
-    for (const trouble of await target.troubles(namespace).catch(() => [])) tell(`  ${trouble}`);
+    await tellTroubles(target, namespace).catch(() => {}); // what failed is told by the error itself
     await step("nothing is left behind", async () => {
       await installer.undo();
       await relay.clusters.deleteCluster({ name });
     });
     throw error;
   }
+}
+
+/** What does not run and why, and what the doctor says from inside the cluster: names, ways out, certificates. */
+async function tellTroubles(target: TargetCluster, namespace: string): Promise<void> {
+  for (const trouble of await target.troubles(namespace)) tell(`  ${trouble}`);
+  const said = await target.runIn(namespace, AGENT_PODS, ["/usr/bin/node", "/app/main.js", "doctor"]);
+  if (said !== undefined) tell(`  the doctor says in the agent's pod:\n${said.trimEnd().replaceAll(/^/gm, "    ")}`);
 }
 
 function installationFor(cluster: string, options: ConnectOptions, relayUrl: string): Installation {

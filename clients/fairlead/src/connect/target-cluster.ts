@@ -1,8 +1,11 @@
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import {
   ApiException,
   AuthorizationV1Api,
   CoreV1Api,
+  Exec,
   KubeConfig,
   type KubernetesObject,
   KubernetesObjectApi,
@@ -114,9 +117,30 @@ export class TargetCluster {
       const unscheduled = status?.conditions?.find(({ status }) => status === "False")?.message;
       const state = waiting?.message ?? waiting?.reason ?? terminated?.reason ?? unscheduled ?? status?.phase ?? "";
       const log = await api.readNamespacedPodLog({ namespace, name, tailLines: 1 }).catch(() => "");
-      return [`pod ${name}: ${[state, log.trim()].filter((text) => text !== "").join("; it says: ")}`];
+      return [`pod ${name}: ${[state, said(log)].filter((text) => text !== "").join("; it says: ")}`];
     });
     return (await Promise.all(lines)).flat();
+  }
+
+  /**
+   * Runs a program in a pod that runs.
+   *
+   * @param pods a label selector; the first that runs is taken
+   * @returns what it prints; undefined if no such pod runs
+   */
+  async runIn(namespace: string, pods: string, command: string[]): Promise<string | undefined> {
+    const api = this.#config.makeApiClient(CoreV1Api);
+    const { items } = await this.#ask(api.listNamespacedPod({ namespace, labelSelector: pods }));
+    const pod = items.find(({ status }) => status?.containerStatuses?.[0]?.state?.running)?.metadata?.name;
+    if (pod === undefined) return undefined;
+    const output = new PassThrough();
+    const printed = text(output);
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const exec = new Exec(this.#config);
+    await exec.exec(namespace, pod, "agent", command, output, null, null, false, () => resolve());
+    await ended;
+    output.end();
+    return printed;
   }
 
   async #ask<T>(asked: Promise<T>): Promise<T> {
@@ -126,6 +150,13 @@ export class TargetCluster {
       throw refused(error);
     }
   }
+}
+
+/** What a line of a service's log says, which is JSON; other lines as they are. */
+function said(line: string): string {
+  const { msg, err, reason } = Object(parsed(line));
+  if (msg === undefined) return line.trim();
+  return [msg, err?.message ?? reason].filter((part) => typeof part === "string").join(": ");
 }
 
 function headerOf({ apiVersion = "", kind = "", metadata }: KubernetesObject) {

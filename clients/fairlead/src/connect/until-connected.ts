@@ -11,7 +11,7 @@ const LOOK_MS = 500;
  *
  * @param told hears of each change of the state, and why
  * @param timeoutMs how long to wait, in milliseconds
- * @param signal ends the wait
+ * @param signal ends the wait, with its reason
  * @throws FairleadError TIMED_OUT with the last state and its reason
  */
 export async function untilConnected(
@@ -22,7 +22,8 @@ export async function untilConnected(
   signal: AbortSignal,
 ): Promise<Cluster> {
   const deadline = Date.now() + timeoutMs;
-  for (let last = ""; ; await delay(LOOK_MS, undefined, { signal })) {
+  for (let last = ""; ; await delay(LOOK_MS)) {
+    signal.throwIfAborted();
     const { clusters } = await relay.clusters.listClusters({});
     const cluster = clusters.find((each) => each.name === name);
     if (cluster?.state === ClusterState.CONNECTED) return cluster;
