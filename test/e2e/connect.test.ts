@@ -66,6 +66,32 @@ describeOnRealNode()("fairlead connect", () => {
     expect(await clusters()).toEqual([]);
   });
 
+  it("leaves a namespace that was there as it is, with what is in it, when it is disconnected too", async () => {
+    await scene.node.admin(["create", "namespace", NAMESPACE]);
+    await scene.node.admin(["create", "configmap", "others", "--namespace", NAMESPACE]);
+    const before = await scene.node.admin(["get", "namespace", NAMESPACE, "--output=jsonpath={.metadata.labels}"]);
+    expect(await connect()).toMatchObject({ code: 0 });
+    expect(await scene.disconnect()).toMatchObject({ code: 0 });
+    expect(await scene.node.admin(["get", "namespace", NAMESPACE, "--output=jsonpath={.metadata.labels}"])).toBe(
+      before,
+    );
+    const left = ["get", "configmaps,secrets,deployments,serviceaccounts", "--namespace", NAMESPACE, "--output=name"];
+    expect((await scene.node.admin(left)).split("\n").sort().join(" ").trim()).toBe(
+      "configmap/kube-root-ca.crt configmap/others serviceaccount/default",
+    );
+    await scene.node.admin(["delete", "namespace", NAMESPACE]);
+  });
+
+  it("leaves nothing where helm cannot make it", async () => {
+    const elsewhere = await connect("--via", "helm", "--chart", "/nonexistent");
+    expect([elsewhere.code, elsewhere.stderr]).toEqual([
+      1,
+      expect.stringMatching(/helm install failed: .*nonexistent/),
+    ]);
+    await scene.node.admin(["wait", "--for=delete", `namespace/${NAMESPACE}`, "--timeout=90s"]);
+    expect(await clusters()).toEqual([]);
+  });
+
   it("makes nothing for somebody who may not, and says what they may not", async () => {
     const { code, stderr } = await connect("--context", await scene.contextOfNobody());
     expect(code).toBe(1);

@@ -9,7 +9,7 @@ import { Load } from "../support/load.ts";
 import { describeWithPostgresql, Postgresql } from "../support/postgresql.ts";
 import { RunningProgram } from "../support/running-program.ts";
 import { setScene } from "../support/scene.ts";
-import { startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
+import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 
 const { cluster } = await setScene();
 const main = createRequire(import.meta.url).resolve("@fairlead/relay/main");
@@ -54,6 +54,9 @@ describeWithPostgresql()("a relay whose database is PostgreSQL", () => {
     return Number(new URL(url).port);
   }
 
+  /** What the administrator runs, at the first relay. */
+  const administrate = (...args: string[]) => own.tunnel.cli(own.tunnel.administrator, ...args);
+
   it("keeps there what it keeps, but no join token", async () => {
     expect((await postgresql.ask("select name, users from access_rules")).trim()).toBe(
       'everybody|["alice@example.com"]',
@@ -68,9 +71,9 @@ describeWithPostgresql()("a relay whose database is PostgreSQL", () => {
     const load = new Load(own.tunnel.kubeconfig, "/api/v1/namespaces?limit=1", 1);
     await eventually(() => load.count > 50, { what: "requests without a database" });
     expect(Object.keys(await load.stop())).toEqual(["200"]);
-    await expect(own.tunnel.cli(own.tunnel.administrator, "clusters", "create", "another")).rejects.toThrow();
+    await expect(administrate("clusters", "create", "another")).rejects.toThrow();
     await postgresql.startServer();
-    await own.tunnel.cli(own.tunnel.administrator, "clusters", "create", "another");
+    await administrate("clusters", "create", "another");
     expect(await postgresql.ask("select name from clusters order by name")).toBe("another\ntestbed\n");
   });
 
@@ -82,11 +85,15 @@ describeWithPostgresql()("a relay whose database is PostgreSQL", () => {
     const load = new Load(own.tunnel.kubeconfig, "/api/v1/namespaces?limit=1", 4);
     await eventually(() => load.count > 200, { what: "requests before" });
     balancer.target = await startNextRelay();
+    await administrate("clusters", "create", "late");
+    await administrate("rules", "create", "late", "--user", alice.email, "--cluster", "late");
     const { relay } = own.tunnel.processes;
     if (relay.pid) process.kill(relay.pid, "SIGTERM");
     const before = load.count;
     await eventually(() => load.count > before + 1_000, { what: "requests through the next relay", timeoutMs: 90_000 });
     expect(Object.keys(await load.stop())).toEqual(["200"]);
+    // What was changed at the first one, when the next one was there, counts at the next one.
+    expect(await own.tunnel.cli(alice, "clusters", "--output", "json")).toContain('"late"'); // by the balancer
     expect(relay.pid).toBeDefined(); // for the exec alone
     exec.write("still here\n");
     await exec.waitForOutput(/still here/);

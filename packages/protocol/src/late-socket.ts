@@ -19,16 +19,19 @@ export class LateSocket extends Duplex {
   }
 
   override _construct(callback: (error?: Error | null) => void): void {
-    dial(this.#peer, this.#abort.signal).then((socket) => {
-      this.#socket = socket;
-      socket.on("data", (chunk: Buffer) => {
-        if (!this.push(chunk)) socket.pause();
-      });
-      socket.once("end", () => this.push(null));
-      socket.once("error", (error) => this.destroy(error));
-      socket.once("close", () => this.destroy());
-      callback();
-    }, callback);
+    dial(this.#peer, this.#abort.signal).then(
+      (socket) => {
+        this.#socket = socket;
+        socket.on("data", (chunk: Buffer) => {
+          if (!this.push(chunk)) socket.pause();
+        });
+        socket.once("end", () => this.push(null));
+        socket.once("error", (error) => this.destroy(error));
+        socket.once("close", () => this.destroy());
+        callback();
+      },
+      (cause: Error) => callback(this.destroyed ? null : cause),
+    );
   }
 
   override _read(): void {
@@ -43,8 +46,13 @@ export class LateSocket extends Duplex {
     this.#socket?.end(callback);
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  /** Gives up the dialling too: node calls `_destroy` only after it. */
+  override destroy(error?: Error): this {
     this.#abort.abort(error ?? new Error("the connection was closed"));
+    return super.destroy(error);
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#socket?.destroy();
     callback(error);
   }

@@ -114,6 +114,7 @@ export class Agent {
       registered: () => {
         this.#backoff.reset();
         log.info({ relay: relay.name }, "attached");
+        if (this.#current !== session) return; // outdated itself by now: the next one takes the place of all
         for (const outdated of this.#outdated) void outdated.drain(Number.POSITIVE_INFINITY);
         this.#outdated.clear();
       },

@@ -5,10 +5,13 @@ import { EXPIRY_INTERVAL_MS } from "@fairlead/authorization";
 import type { Logger, RunningService } from "@fairlead/service";
 import { NestFactory } from "@nestjs/core";
 import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
+import { AccessRules } from "./access/access-rules.ts";
 import { ClusterStates } from "./clusters/cluster-states.ts";
+import { Clusters } from "./clusters/clusters.ts";
 import { StateWebhook, secretOf } from "./clusters/state-webhook.ts";
 import type { RelayConfig, WebhookConfig } from "./config.ts";
 import { drain } from "./drain.ts";
+import { Agents } from "./enrolment/agents.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
 import { Attachments } from "./lanes/attachments.ts";
 import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
@@ -16,6 +19,7 @@ import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { PublicPort, type RequestHandler } from "./port/public-port.ts";
 import { TlsFiles } from "./port/tls-files.ts";
 import { RelayModule, RPC_HANDLER, STORE } from "./relay.module.ts";
+import { keepUp } from "./store/keep-up.ts";
 import type { Store } from "./store/store.ts";
 
 /** Starts the relay. @throws Error if the configuration, the database or the port cannot be used */
@@ -42,6 +46,10 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     access.endExpired(Date.now());
     tunnel.endExpired(Date.now());
   }, EXPIRY_INTERVAL_MS);
+  const others =
+    config.database.kind === "postgresql"
+      ? keepUp([app.get(Clusters), app.get(AccessRules), app.get(Agents)], () => access.recheck(), log)
+      : undefined;
   const webhook = config.webhook && (await openWebhook(config.webhook, app.get(ClusterStates), log));
   log.info({ url }, "listening");
   return {
@@ -61,6 +69,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
     stop: async (graceMs) => {
       webhook?.stop();
       tls.stop();
+      others?.();
       await drain({ port, access, attachments }, graceMs);
       clearInterval(expiry);
       await app.close();

@@ -2,14 +2,8 @@ import { readFileSync } from "node:fs";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { stringify } from "yaml";
-import {
-  AGENT_PODS,
-  type Installation,
-  installationObjects,
-  joinSecret,
-  namespaceObject,
-} from "../connect/installation.ts";
-import { helmValues, Installer } from "../connect/installer.ts";
+import { AGENT_PODS, type Installation, installationObjects, joinSecret } from "../connect/installation.ts";
+import { checkHelm, helmValues, Installer } from "../connect/installer.ts";
 import { preflight } from "../connect/preflight.ts";
 import type { TargetCluster } from "../connect/target-cluster.ts";
 import { untilConnected } from "../connect/until-connected.ts";
@@ -28,6 +22,7 @@ interface ConnectOptions extends RelayOptions, TargetOptions {
   imageTag: string;
   imagePullPolicy: string;
   via: "helm" | "manifests";
+  chart?: string;
   values?: string;
   timeout: number;
   dryRun?: boolean;
@@ -47,6 +42,7 @@ export function connectCommand(): Command {
     .addOption(
       new Option("--via <means>", "how the objects are made").choices(["manifests", "helm"]).default("manifests"),
     )
+    .option("--chart <chart>", "with helm: the agent's chart (default: the one of this checkout)")
     .option("--values <file>", "with helm: more values of the chart's")
     .option("--timeout <seconds>", "how long to wait until requests get through", seconds, 120)
     .option("--dry-run", "print what would be made, with keys for the link between the pods, and make nothing")
@@ -55,7 +51,7 @@ export function connectCommand(): Command {
 }
 
 const EXAMPLES = `
-Nothing is left behind when it fails or is interrupted.
+What it has made is taken back when it fails or is interrupted.
 
 Examples:
   fairlead connect prod-eu1 --authentication auth.yaml --label env=prod
@@ -67,46 +63,58 @@ async function connect(name: string, _own: unknown, command: Command): Promise<v
   const relay = relayOf(options);
   const installation = installationFor(name, options, relay.url.origin);
   const objects = await usable(options.authentication, () => installationObjects(installation));
-  if (options.dryRun) return printPlan(installation, options.via, objects);
+  if (options.dryRun) return printPlan(options, installation, objects);
   const { TargetCluster } = await import("../connect/target-cluster.ts"); // a client for Kubernetes: large
   const target = new TargetCluster(options.kubeconfig, options.context);
   tell(`Connecting ${target.name} to ${relay.url.origin} as ${name}:`);
   await step("the relay takes you in", () => relay.clusters.listClusters({}));
-  await step("the cluster can be connected", () => preflight(target, objects));
+  const { namespace } = options;
+  await step("the cluster can be connected", async () => {
+    await preflight(target, objects);
+    if (options.via === "helm") await checkHelm(namespace, options);
+  });
+  const { signal } = interruption();
   const labels = parseLabels(options.label);
   const { joinToken } = await step("a join token", () => relay.clusters.createCluster({ name, labels }));
   const token = joinToken?.token ?? "";
   const installer = new Installer(target);
-  const interrupted = new AbortController();
-  const reason = new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, "interrupted");
-  process.once("SIGINT", () => interrupted.abort(reason)); // a second one ends it at once
-  const { namespace } = options;
   try {
     await step(`what connects it, in the namespace ${namespace}`, () =>
       options.via === "helm"
-        ? installer.helm(installation, token, options)
-        : installer.apply([namespaceObject(namespace), joinSecret(namespace, token), ...objects]),
+        ? installer.helm(installation, token, options, signal)
+        : installer.apply([...objects.slice(0, 1), joinSecret(namespace, token), ...objects.slice(1)], signal),
     );
     const told = (line: string) => tell(`    ${line}`);
-    const timeoutMs = options.timeout * 1_000;
-    const wait = () => untilConnected(relay, name, told, timeoutMs, interrupted.signal);
+    const wait = () => untilConnected(relay, name, told, options.timeout * 1_000, signal);
     const cluster = await step("requests get through", wait);
     if (options.output === "json") return printJson(toJson(cluster));
     tell(`${name} is connected: Kubernetes ${cluster.kubernetesVersion}. Try: fairlead proxy ${name}`);
   } catch (error) {
-    await tellTroubles(target, namespace).catch(() => {}); // what failed is told by the error itself
-    await step("nothing is left behind", async () => {
-      await installer.undo();
-      await relay.clusters.deleteCluster({ name });
+    if (!signal.aborted) await tellTroubles(target, namespace).catch(() => {}); // what failed is told by the error itself
+    const left = await step("what was made is taken back", async () => {
+      const removed = relay.clusters.deleteCluster({ name }).then(
+        () => [],
+        (cause: Error) => [cause],
+      );
+      return [...(await installer.undo()), ...(await removed)];
     });
+    for (const { message } of left) tell(`  something is left: ${message}`);
     throw error;
   }
+}
+
+/** What a first signal asks for; a second one ends the process at once. */
+function interruption(): AbortController {
+  const interrupted = new AbortController();
+  const reason = new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, "interrupted");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupted.abort(reason));
+  return interrupted;
 }
 
 /** What does not run and why, and what the doctor says from inside the cluster: names, ways out, certificates. */
 async function tellTroubles(target: TargetCluster, namespace: string): Promise<void> {
   for (const trouble of await target.troubles(namespace)) tell(`  ${trouble}`);
-  const said = await target.runIn(namespace, AGENT_PODS, ["/usr/bin/node", "/app/main.js", "doctor"]);
+  const said = await target.runIn(namespace, AGENT_PODS, ["node", "/app/main.js", "doctor"]);
   if (said !== undefined) tell(`  the doctor says in the agent's pod:\n${said.trimEnd().replaceAll(/^/gm, "    ")}`);
 }
 
@@ -121,14 +129,15 @@ function installationFor(cluster: string, options: ConnectOptions, relayUrl: str
 }
 
 /** What would be made, but for the join token, which would count from now on. */
-function printPlan(installation: Installation, via: ConnectOptions["via"], objects: readonly object[]): void {
+function printPlan(options: ConnectOptions, installation: Installation, objects: readonly object[]): void {
   const { cluster, namespace } = installation;
+  const labels = options.label.map((label) => ` --label ${label}`).join("");
   const before = [
     `# Before: kubectl create namespace ${namespace}`,
-    `#         kubectl create secret generic fairlead-join-token --namespace ${namespace} \\`,
-    `#           --from-literal=token="$(fairlead clusters create ${cluster})"`,
+    `#         fairlead clusters create ${cluster}${labels} | kubectl create secret generic fairlead-join-token \\`,
+    `#           --namespace ${namespace} --from-file=token=/dev/stdin`,
   ].join("\n");
-  const parts = via === "helm" ? [helmValues(installation)] : [namespaceObject(namespace), ...objects];
+  const parts = options.via === "helm" ? [helmValues(installation)] : objects;
   print(`${before}\n${parts.map((each) => stringify(each, { lineWidth: 0 })).join("---\n")}`.trimEnd());
 }
 

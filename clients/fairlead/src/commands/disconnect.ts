@@ -37,6 +37,7 @@ async function disconnect(name: string, _own: unknown, command: Command): Promis
   const { TargetCluster } = await import("../connect/target-cluster.ts"); // a client for Kubernetes: large
   const target = new TargetCluster(options.kubeconfig, options.context);
   const { namespace } = options;
+  await relay.clusters.listClusters({}); // before anything is removed: it has to be reached in the end
   const found = await identityProxyOf(target, namespace);
   if (found === undefined) throw notThere(`there is no agent in the namespace ${namespace} of ${target.name}`);
   const cluster = clusterOf(found);

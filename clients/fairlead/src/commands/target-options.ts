@@ -5,7 +5,6 @@ export interface TargetOptions {
   kubeconfig?: string | undefined;
   context?: string | undefined;
   namespace: string;
-  chart?: string | undefined;
 }
 
 /** Adds them to a command. */
@@ -13,6 +12,5 @@ export function addTargetOptions(command: Command): Command {
   return command
     .option("--kubeconfig <file>", "of the cluster's operator (default: $KUBECONFIG or ~/.kube/config)")
     .option("--context <name>", "its context (default: the current one)")
-    .option("--namespace <name>", "where agent and identity proxy run", "fairlead")
-    .option("--chart <chart>", "with helm: the agent's chart (default: the one of this checkout)");
+    .option("--namespace <name>", "where agent and identity proxy run", "fairlead");
 }

@@ -74,13 +74,19 @@ export function joinSecret(namespace: string, token: string): KubernetesObject {
   return secret(namespace, JOIN_SECRET, { token }, "Opaque");
 }
 
-/** What {@link installationObjects} and {@link joinSecret} make, by kind and name, in reverse: to be removed. */
+/**
+ * What {@link installationObjects} and {@link joinSecret} make, by kind and name, in the order in which it is to be removed:
+ * last the deployment by which a cluster is known to be connected, so that what was left half done can be done again.
+ */
 export async function installedObjects(namespace: string): Promise<KubernetesObject[]> {
   const links = ["agent", "identity-proxy"].map((part) => secret(namespace, `${RELEASE}-${part}-link`, {}, ""));
   const manifests = (await readManifests()).map((manifest) =>
     filledIn(manifest, [["placeholder-namespace", namespace]]),
   );
-  return [...links, joinSecret(namespace, ""), ...manifests].reverse();
+  const all = [...links, joinSecret(namespace, ""), ...manifests].reverse();
+  const isMark = ({ kind, metadata }: KubernetesObject): boolean =>
+    kind === "Deployment" && metadata?.name === IDENTITY_PROXY_DEPLOYMENT;
+  return [...all.filter((each) => !isMark(each)), ...all.filter(isMark)];
 }
 
 async function readManifests(): Promise<Manifest[]> {

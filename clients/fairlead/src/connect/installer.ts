@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { mappedDetails, parseAuthenticationConfiguration } from "@fairlead/authentication";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parse, stringify } from "yaml";
@@ -29,39 +30,65 @@ export class Installer {
     this.#cluster = cluster;
   }
 
-  /** Makes objects one after another. Those that were there before are not unmade. */
-  async apply(objects: readonly KubernetesObject[]): Promise<void> {
+  /**
+   * Makes objects one after another. Those that were there before are not unmade, and a namespace that was is left as it
+   * is: it is somebody else's.
+   *
+   * @param signal ends it, with its reason
+   */
+  async apply(objects: readonly KubernetesObject[], signal: AbortSignal): Promise<void> {
     for (const object of objects) {
+      signal.throwIfAborted();
       const before = await this.#cluster.read(object);
+      if (before && object.kind === "Namespace") continue;
       if (!before) this.#undo.push(() => this.#cluster.remove(object));
       await this.#cluster.apply(object);
     }
   }
 
   /** Makes them by helm: namespace and join token first, and the chart then. */
-  async helm(installation: Installation, joinToken: string, options: HelmOptions): Promise<void> {
+  async helm(installation: Installation, joinToken: string, options: HelmOptions, signal: AbortSignal): Promise<void> {
     const { namespace } = installation;
-    await this.apply([namespaceObject(namespace), joinSecret(namespace, joinToken)]);
+    await this.apply([namespaceObject(namespace), joinSecret(namespace, joinToken)], signal);
     this.#undo.push(() => uninstall(namespace, options));
     const chart = [RELEASE, options.chart ?? CHART, "--namespace", namespace, "--values", "-"];
     if (options.values !== undefined) chart.push("--values", options.values);
-    await helm(["upgrade", "--install", ...chart], options, stringify(helmValues(installation)));
+    await helm(["install", ...chart], options, stringify(helmValues(installation)));
   }
 
-  /** Unmakes what was made, last first. */
-  async undo(): Promise<void> {
-    for (const undo of this.#undo.splice(0).reverse()) await undo();
+  /** Unmakes what was made, last first, as far as it can be. @returns what could not, and why */
+  async undo(): Promise<Error[]> {
+    const left: Error[] = [];
+    for (const undo of this.#undo.splice(0).reverse()) await undo().catch((error: Error) => left.push(error));
+    return left;
   }
+}
+
+/**
+ * Looks whether helm can make the release.
+ *
+ * @throws FairleadError if helm cannot be run, or has a release of the name: it is somebody else's
+ */
+export async function checkHelm(namespace: string, options: HelmOptions): Promise<void> {
+  await helm(["version"], {}, "");
+  const found = await helm(["status", RELEASE, "--namespace", namespace], options, "").then(
+    () => true,
+    () => false,
+  );
+  if (found)
+    throw failed(`helm has a release ${RELEASE} in the namespace ${namespace} already; give another --namespace`);
 }
 
 /** The values of the agent's chart. No secret is among them. */
 export function helmValues({ cluster, relayUrl, relayAuthority, authentication, image }: Installation): object {
   const { jwt } = parse(authentication);
+  const { uids, extraKeys } = mappedDetails(parseAuthenticationConfiguration(authentication));
   return {
     cluster,
     relay: { url: relayUrl, ...(relayAuthority !== undefined && { certificateAuthority: relayAuthority }) },
     authentication: { jwt },
     image,
+    identityProxy: { rbac: { uids, extraKeys } },
   };
 }
 

@@ -14,6 +14,8 @@ import {
 } from "@kubernetes/client-node";
 
 const FIELD_MANAGER = "fairlead";
+/** How long a program in a pod may take, in milliseconds. */
+const PROGRAM_MS = 30_000;
 
 /** A right that a connection needs. */
 export interface Right {
@@ -126,7 +128,7 @@ export class TargetCluster {
    * Runs a program in a pod that runs.
    *
    * @param pods a label selector; the first that runs is taken
-   * @returns what it prints; undefined if no such pod runs
+   * @returns what it prints within 30 s; undefined if no such pod runs
    */
   async runIn(namespace: string, pods: string, command: string[]): Promise<string | undefined> {
     const api = this.#config.makeApiClient(CoreV1Api);
@@ -137,8 +139,12 @@ export class TargetCluster {
     const printed = text(output);
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     const exec = new Exec(this.#config);
-    await exec.exec(namespace, pod, "agent", command, output, null, null, false, () => resolve());
+    const socket = await exec.exec(namespace, pod, "agent", command, output, null, null, false, () => resolve());
+    socket.on("close", () => resolve());
+    const timer = setTimeout(resolve, PROGRAM_MS);
     await ended;
+    clearTimeout(timer);
+    socket.close();
     output.end();
     return printed;
   }

@@ -24,16 +24,23 @@ export async function untilConnected(
   const deadline = Date.now() + timeoutMs;
   for (let last = ""; ; await delay(LOOK_MS)) {
     signal.throwIfAborted();
-    const { clusters } = await relay.clusters.listClusters({});
-    const cluster = clusters.find((each) => each.name === name);
-    if (cluster?.state === ClusterState.CONNECTED) return cluster;
-    const line = cluster
-      ? `${stateName(cluster.state)}: ${cluster.stateReason}`
-      : "the relay does not know it any more";
+    const seen = await look(relay, name);
+    if (typeof seen === "object" && seen.state === ClusterState.CONNECTED) return seen;
+    const line = typeof seen === "object" ? `${stateName(seen.state)}: ${seen.stateReason}` : seen;
     if (line !== last) told(line);
     last = line;
     if (Date.now() < deadline) continue;
     const sentence = `the cluster is not connected after ${Math.round(timeoutMs / 1_000)} s. ${line}`;
     throw new FairleadError(ErrorCode.TIMED_OUT, Hop.AGENT, sentence);
+  }
+}
+
+/** The cluster, or why it cannot be seen: a relay that is away for a moment, such as at its upgrade, comes back. */
+async function look(relay: RelayConnection, name: string): Promise<Cluster | string> {
+  try {
+    const { clusters } = await relay.clusters.listClusters({});
+    return clusters.find((each) => each.name === name) ?? "the relay does not know it any more";
+  } catch (error) {
+    return FairleadError.from(error, Hop.RELAY).message;
   }
 }

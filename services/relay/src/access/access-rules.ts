@@ -7,6 +7,8 @@ import { type Explanation, explain, type Grant, grantOf } from "./grant.ts";
 export class AccessRules {
   readonly #store: Store;
   readonly #byName = new Map<string, AccessRuleRecord>();
+  /** How often they were changed here, begun and done. */
+  #changes = 0;
 
   private constructor(store: Store) {
     this.#store = store;
@@ -15,9 +17,17 @@ export class AccessRules {
   /** Reads the rules from the store. */
   static async load(store: Store): Promise<AccessRules> {
     const rules = new AccessRules(store);
-    const rows = await store.selectFrom("access_rules").selectAll().execute();
-    for (const row of rows) rules.#byName.set(row.name, fromRow(row));
+    await rules.reload();
     return rules;
+  }
+
+  /** Reads them anew: another relay of the same database may have changed them. */
+  async reload(): Promise<void> {
+    const before = this.#changes;
+    const rows = await this.#store.selectFrom("access_rules").selectAll().execute();
+    if (this.#changes !== before) return; // changed here meanwhile: what was read may be older
+    this.#byName.clear();
+    for (const row of rows) this.#byName.set(row.name, fromRow(row));
   }
 
   /** All rules, by name. */
@@ -38,6 +48,7 @@ export class AccessRules {
   /** Adds a rule. @throws FairleadError MALFORMED_REQUEST, ALREADY_EXISTS */
   async create(rule: AccessRuleRecord): Promise<void> {
     checkRule(rule);
+    this.#changes++;
     if (this.#byName.has(rule.name)) throw alreadyExists("rule", rule.name);
     const { numInsertedOrUpdatedRows: made } = await this.#store
       .insertInto("access_rules")
@@ -46,11 +57,13 @@ export class AccessRules {
       .executeTakeFirstOrThrow();
     if (made === 0n) throw alreadyExists("rule", rule.name); // made at the same instant
     this.#byName.set(rule.name, rule);
+    this.#changes++;
   }
 
   /** Says a rule anew, as a whole. @throws FairleadError MALFORMED_REQUEST, also if there is none of this name */
   async update(rule: AccessRuleRecord): Promise<void> {
     checkRule(rule);
+    this.#changes++;
     this.#require(rule.name);
     const { numUpdatedRows: changed } = await this.#store
       .updateTable("access_rules")
@@ -59,13 +72,16 @@ export class AccessRules {
       .executeTakeFirstOrThrow();
     if (changed === 0n) throw unknownRule(rule.name); // removed at the same instant
     this.#byName.set(rule.name, rule);
+    this.#changes++;
   }
 
   /** Removes a rule. @throws FairleadError MALFORMED_REQUEST if there is none of this name */
   async delete(name: string): Promise<void> {
     this.#require(name);
+    this.#changes++;
     await this.#store.deleteFrom("access_rules").where("name", "=", name).execute();
     this.#byName.delete(name);
+    this.#changes++;
   }
 
   #require(name: string): void {

@@ -15,6 +15,8 @@ const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 export class Clusters {
   readonly #store: Store;
   readonly #byName = new Map<string, ClusterRecord>();
+  /** How often they were changed here, begun and done. */
+  #changes = 0;
 
   private constructor(store: Store) {
     this.#store = store;
@@ -23,11 +25,19 @@ export class Clusters {
   /** Reads the clusters from the store. */
   static async load(store: Store): Promise<Clusters> {
     const clusters = new Clusters(store);
-    const rows = await store.selectFrom("clusters").selectAll().execute();
-    for (const { name, labels, last_seen_at_ms } of rows) {
-      clusters.#byName.set(name, { name, labels: JSON.parse(labels), lastSeenAtMs: last_seen_at_ms ?? undefined });
-    }
+    await clusters.reload();
     return clusters;
+  }
+
+  /** Reads them anew: another relay of the same database may have changed them. */
+  async reload(): Promise<void> {
+    const before = this.#changes;
+    const rows = await this.#store.selectFrom("clusters").selectAll().execute();
+    if (this.#changes !== before) return; // changed here meanwhile: what was read may be older
+    this.#byName.clear();
+    for (const { name, labels, last_seen_at_ms } of rows) {
+      this.#byName.set(name, { name, labels: JSON.parse(labels), lastSeenAtMs: last_seen_at_ms ?? undefined });
+    }
   }
 
   /** All clusters, by name. */
@@ -47,6 +57,7 @@ export class Clusters {
   async create(name: string, labels: Record<string, string>): Promise<ClusterRecord> {
     checkName(name, "cluster");
     if (this.#byName.has(name)) throw alreadyExists("cluster", name);
+    this.#changes++;
     const { numInsertedOrUpdatedRows: made } = await this.#store
       .insertInto("clusters")
       .values({ name, labels: JSON.stringify(labels), created_at_ms: Date.now(), last_seen_at_ms: null })
@@ -55,14 +66,17 @@ export class Clusters {
     if (made === 0n) throw alreadyExists("cluster", name); // made at the same instant
     const cluster = { name, labels, lastSeenAtMs: undefined };
     this.#byName.set(name, cluster);
+    this.#changes++;
     return cluster;
   }
 
   /** Removes a cluster, and with it what its agents join and attach with. @throws FairleadError CLUSTER_UNKNOWN */
   async delete(name: string): Promise<void> {
     if (!this.#byName.has(name)) throw clusterUnknown(name);
+    this.#changes++;
     await this.#store.deleteFrom("clusters").where("name", "=", name).execute();
     this.#byName.delete(name);
+    this.#changes++;
   }
 
   /** Notes that a cluster's agent is, or was until now, attached. */
@@ -70,6 +84,7 @@ export class Clusters {
     const now = Date.now();
     const cluster = this.#byName.get(name);
     if (cluster) cluster.lastSeenAtMs = now;
+    this.#changes++;
     await this.#store.updateTable("clusters").set({ last_seen_at_ms: now }).where("name", "=", name).execute();
   }
 }

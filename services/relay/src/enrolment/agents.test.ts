@@ -41,6 +41,8 @@ const proven = (key: string, cluster = "prod") => ({ cluster, key });
 const inAnHour = () => Date.now() + 3_600_000;
 
 /** An agent of prod that joined with the key 1. */
+/** As the next relay has them. */
+const reloaded = () => Agents.load(store, joinTokens, serviceAccountJoins);
 const joined = async (clusterUid = "") => join(await tokenFor("prod"), "1", clusterUid);
 
 describe("a join token", () => {
@@ -149,12 +151,33 @@ describe("an agent that joins", () => {
 
   it("is known when the relay starts again", async () => {
     await joined("uid-1");
-    const again = await Agents.load(store, joinTokens, serviceAccountJoins);
+    const again = await reloaded();
     expect(again.of("prod")).toEqual(agents.of("prod"));
   });
 
+  it("has no key before any more at the next relay either, once it has used the present one", async () => {
+    await joined("uid-1");
+    await agents.renew(proven("1"), "2", inAnHour());
+    expect((await reloaded()).of("prod")?.previousKey).toBe("1");
+    agents.attach(proven("2"), "uid-1");
+    while ((await reloaded()).of("prod")?.previousKey !== undefined);
+  });
+
+  it("is read anew at another relay, which keeps what it has just changed itself", async () => {
+    const other = await reloaded();
+    await joined("uid-1");
+    await other.reload();
+    expect(other.of("prod")?.key).toBe("1");
+    const renewed = other.renew(proven("1"), "2", inAnHour());
+    await Promise.all([other.reload(), renewed]);
+    expect(other.of("prod")?.key).toBe("2");
+    await store.deleteFrom("clusters").where("name", "=", "prod").execute();
+    await other.reload();
+    expect(other.of("prod")).toBeUndefined();
+  });
+
   it("is known at another relay of the database, which asks there for a key that it does not know", async () => {
-    const other = await Agents.load(store, joinTokens, serviceAccountJoins);
+    const other = await reloaded();
     await joined("uid-1");
     await agents.renew(proven("1"), "2", inAnHour());
     await other.catchUp(proven("2"));

@@ -10,7 +10,7 @@ export interface AgentRecord {
   /** Another for each time that an agent joined. */
   joinId: string;
   key: string;
-  /** The key before, until the present one was used, or the relay started anew. */
+  /** The key before, until the present one was used. */
   previousKey: string | undefined;
   expiresAtMs: number;
   /** The uid of the cluster's namespace kube-system; empty if it is not known. */
@@ -30,6 +30,8 @@ export class Agents {
   readonly #joinTokens: JoinTokens;
   readonly #serviceAccountJoins: ServiceAccountJoins;
   readonly #byCluster = new Map<string, AgentRecord>();
+  /** How often they were changed here, begun and done. */
+  #changes = 0;
 
   private constructor(store: Store, joinTokens: JoinTokens, serviceAccountJoins: ServiceAccountJoins) {
     this.#store = store;
@@ -39,9 +41,17 @@ export class Agents {
 
   static async load(store: Store, joinTokens: JoinTokens, serviceAccountJoins: ServiceAccountJoins): Promise<Agents> {
     const agents = new Agents(store, joinTokens, serviceAccountJoins);
-    const rows = await store.selectFrom("agents").selectAll().execute();
-    for (const row of rows) agents.#byCluster.set(row.cluster, recordOf(row));
+    await agents.reload();
     return agents;
+  }
+
+  /** Reads them anew: another relay of the same database may have changed them. */
+  async reload(): Promise<void> {
+    const before = this.#changes;
+    const rows = await this.#store.selectFrom("agents").selectAll().execute();
+    if (this.#changes !== before) return; // changed here meanwhile: what was read may be older
+    this.#byCluster.clear();
+    for (const row of rows) this.#byCluster.set(row.cluster, recordOf(row));
   }
 
   /** Reads an agent's record anew if a key is not what it names: another relay may have changed it. */
@@ -59,6 +69,7 @@ export class Agents {
 
   /** A cluster was removed, and its row with it. */
   forget(cluster: string): void {
+    this.#changes++;
     this.#byCluster.delete(cluster);
   }
 
@@ -74,6 +85,7 @@ export class Agents {
     certify: (cluster: string) => Promise<X509Certificate>,
   ): Promise<{ cluster: string; certificate: X509Certificate }> {
     const { key, clusterUid } = joining;
+    this.#changes++;
     const joined = await this.#store.transaction().execute(async (transaction) => {
       const cluster =
         "joinToken" in joining
@@ -95,6 +107,7 @@ export class Agents {
       return { cluster, row, certificate };
     });
     this.#byCluster.set(joined.cluster, recordOf(joined.row));
+    this.#changes++;
     return joined;
   }
 
@@ -111,6 +124,7 @@ export class Agents {
     if (!agent) throw unknown(cluster);
     if (agent.key !== key && !(agent.previousKey === key && agent.key === nextKey)) throw superseded(cluster);
     const previousKey = agent.key === nextKey ? agent.previousKey : agent.key;
+    this.#changes++;
     const { numUpdatedRows } = await this.#store
       .updateTable("agents")
       .set({ key: nextKey, previous_key: previousKey ?? null, expires_at_ms: expiresAtMs })
@@ -119,6 +133,7 @@ export class Agents {
       .executeTakeFirst();
     if (numUpdatedRows === 0n) throw superseded(cluster); // renewed at the same instant, by another relay
     this.#byCluster.set(cluster, { ...agent, key: nextKey, previousKey, expiresAtMs });
+    this.#changes++;
   }
 
   /**
@@ -129,9 +144,21 @@ export class Agents {
    */
   attach(proven: ProvenAgent, clusterUid: string): AgentRecord {
     const agent = this.judge(proven, clusterUid);
-    // The present key is in use: the one before it opens nothing any more.
-    if (agent.key === proven.key) agent.previousKey = undefined;
+    if (agent.key === proven.key && agent.previousKey !== undefined) this.#forgetPrevious(proven.cluster, agent);
     return agent;
+  }
+
+  /** The present key is in use: the one before it opens nothing any more, at the next relay either. */
+  #forgetPrevious(cluster: string, agent: AgentRecord): void {
+    agent.previousKey = undefined;
+    this.#changes++;
+    const forgotten = this.#store
+      .updateTable("agents")
+      .set({ previous_key: null })
+      .where("cluster", "=", cluster)
+      .where("key", "=", agent.key)
+      .execute();
+    forgotten.catch(() => {}); // a database that is away: it is forgotten when the agent next attaches to a new relay
   }
 
   /** Whether an agent that has proved its key might attach. Changes nothing. Parameters and errors as {@link attach}. */

@@ -19,6 +19,7 @@ export function postgresqlDialect(url: string): PostgresDialect {
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + 1_000, // where the server is not heard of at all
     keepAlive: true,
     types: { getTypeParser },
   });
