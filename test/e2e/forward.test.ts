@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { eventually } from "../support/eventually.ts";
 import { ForwardScene } from "../support/forward-scene.ts";
@@ -29,8 +30,9 @@ async function echoed(port: number, bytes: Buffer): Promise<Buffer> {
 }
 
 /** The same failure, with what a forward has said of it. */
-function saidBy(program: RunningProgram): (cause: unknown) => never {
-  return (cause) => {
+function saidBy(program: RunningProgram): (cause: unknown) => Promise<never> {
+  return async (cause) => {
+    await delay(1_000); // it says so after it has cut the connection
     throw new Error(`fairlead forward: ${program.stderr}`, { cause });
   };
 }

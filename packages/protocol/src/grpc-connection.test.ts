@@ -406,6 +406,28 @@ describe("a peer that vanishes without a word", () => {
     await open(all);
   });
 
+  it("is kept when the answer has come in time, and only we were too busy to read it", async () => {
+    stopClock();
+    const all = await stoppable();
+    const { client } = await open(all);
+    const answered = Promise.withResolvers<void>();
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    for (const session of all.sessions) {
+      session.once("ping", async () => {
+        await turn();
+        await turn(); // its answer is written
+        for (const from = performance.now(); performance.now() - from < 100; ); // and the kernel brings it
+        jest.advanceTimersByTime(5_000);
+        answered.resolve();
+      });
+    }
+    jest.advanceTimersByTime(10_000);
+    await answered.promise;
+    for (let i = 0; i < 10; i++) await turn();
+    expect(client.destroyed).toBe(false);
+    await open(all);
+  });
+
   it("frees its socket too when the peer reads nothing and a write never ends", async () => {
     stopClock();
     const sockets = recordSockets();

@@ -141,8 +141,15 @@ export class GrpcConnection {
   #ping(session: ClientHttp2Session): void {
     if (session.destroyed) return;
     const cut = (): void => this.#cut(session, new Error("the peer does not answer pings"));
-    const timer = setTimeout(cut, PING_TIMEOUT_MS);
-    session.ping(() => clearTimeout(timer));
+    let last: NodeJS.Immediate | undefined;
+    // An answer that came while this process stood still is read before that: timers go before what has come.
+    const timer = setTimeout(() => {
+      last = setImmediate(cut);
+    }, PING_TIMEOUT_MS);
+    session.ping(() => {
+      clearTimeout(timer);
+      clearImmediate(last);
+    });
   }
 
   /** Ends a session at once. node keeps the socket until what it writes is written: of a peer that is gone, never. */
