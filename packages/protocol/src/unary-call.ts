@@ -10,11 +10,25 @@ import {
 import { FairleadError } from "./errors.ts";
 import { ErrorCode } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts";
 import { type CallOptions, GrpcClientStream } from "./grpc-client-stream.ts";
-import type { GrpcConnection } from "./grpc-connection.ts";
+import { GrpcConnection } from "./grpc-connection.ts";
 import { methodPath } from "./method-path.ts";
+import type { PeerAddress } from "./peer-address.ts";
 
 /** How long an answer may take, in milliseconds. */
 const ANSWER_MS = 15_000;
+
+/** Makes calls over a connection of their own, which is closed behind them. */
+export async function onOwnConnection<T>(
+  peer: () => PeerAddress,
+  call: (connection: GrpcConnection) => Promise<T>,
+): Promise<T> {
+  const connection = new GrpcConnection(peer);
+  try {
+    return await call(connection);
+  } finally {
+    connection.close();
+  }
+}
 
 /**
  * Makes one unary call over a connection for lanes, and so through the same HTTP proxy and with the same TLS.

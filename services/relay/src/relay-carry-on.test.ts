@@ -1,12 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import type { AgentIdentity } from "@fairlead/agent-identity";
-import { CertificateAuthority } from "@fairlead/certificates";
 import {
   type Credential,
   CredentialSchema,
   ErrorCode,
   FairleadError,
-  GrpcConnection,
   Hop,
   newExchangeId,
   type RequestHead,
@@ -17,7 +15,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/gl
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
 import type { Limits } from "./limits/limits.ts";
-import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 const WATCH = { target: "/api/v1/pods?watch=true" };
 const EXEC = { method: "GET", target: "/api/v1/namespaces/ns/pods/p/exec", upgrade: "websocket" };
@@ -29,42 +27,28 @@ let agent: AgentFixture;
 let lane: ServedLane;
 let idle: ServedLane;
 let client: ClientFixture;
-let connections: GrpcConnection[];
 let identity: AgentIdentity;
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(() => startRelay());
 
-afterEach(async () => {
-  for (const connection of connections) connection.close();
-  await relay.close();
-});
+afterEach(() => relay.close());
 
 async function startRelay(limits: Partial<Limits> = {}): Promise<void> {
-  connections = [];
   relay = await RelayFixture.start(tls, limits);
   identity = await relay.makeCluster("prod", []);
   await allow("everybody", { users: ["jane", "joe"] });
-  const attached = await AgentFixture.attach(connect(), identity, 1);
+  const attached = await AgentFixture.attach(relay.connect(), identity, 1);
   agent = attached.agent;
   [lane] = attached.lanes as [ServedLane];
   client = await openClient();
 }
 
-function connect(): GrpcConnection {
-  const { hostname: host, port } = relay.url;
-  const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: tls.ca } }));
-  connections.push(connection);
-  return connection;
-}
-
 async function openClient(): Promise<ClientFixture> {
-  const opened = new ClientFixture(connect());
+  const opened = new ClientFixture(relay.connect());
   await opened.opened;
   return opened;
 }
@@ -288,7 +272,7 @@ describe("a credential", () => {
 
   it("goes to the agent that carries the exchange, and to no other of the cluster", async () => {
     const { exchangeId } = await live(60);
-    const { lanes } = await AgentFixture.attach(connect(), identity, 1);
+    const { lanes } = await AgentFixture.attach(relay.connect(), identity, 1);
     while (relay.counts.agent_lanes !== 3) await new Promise((resolve) => setImmediate(resolve));
     const sent = send({ exchangeId, token: token(inSeconds(120)) });
     await cluster("accepts");

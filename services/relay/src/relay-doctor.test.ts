@@ -1,37 +1,22 @@
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { CertificateAuthority } from "@fairlead/certificates";
-import { EnrolmentService, ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
+import { EnrolmentService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture } from "./agent-fixture.ts";
-import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 const { getAgent } = EnrolmentService.method;
 let tls: RelayTls;
 let relay: RelayFixture;
-let connections: GrpcConnection[];
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(async () => {
-  connections = [];
   relay = await RelayFixture.start(tls);
 });
 
-afterEach(async () => {
-  for (const connection of connections) connection.close();
-  await relay.close();
-});
-
-function connect(): GrpcConnection {
-  const { hostname: host, port } = relay.url;
-  const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: tls.ca } }));
-  connections.push(connection);
-  return connection;
-}
+afterEach(() => relay.close());
 
 /** The first of the cluster's recent ends, when there is one. */
 async function latestEnd() {
@@ -57,7 +42,7 @@ describe("a relay that supports no old agents", () => {
     await relay.stop(0);
     await relay.startAgain();
     const identity = await relay.makeCluster("prod");
-    const agent = await AgentFixture.open(connect(), identity);
+    const agent = await AgentFixture.open(relay.connect(), identity);
     agent.register();
     const sentence = /version "0.0.1-test" is older than 0.0.1, the oldest that this relay takes; update the agent/;
     await expect(agent.registered).rejects.toMatchObject({
@@ -72,7 +57,7 @@ describe("a relay that supports no old agents", () => {
 describe("an agent that asks what the relay knows of it", () => {
   it("learns its cluster, its certificate's end and how many replicas are attached, and changes nothing", async () => {
     const identity = await relay.makeCluster("prod");
-    await AgentFixture.attach(connect(), identity);
+    await AgentFixture.attach(relay.connect(), identity);
     const { enrolment } = relay.rpc(await identity.prove(getAgent));
     const answer = await enrolment.getAgent({});
     expect(answer).toMatchObject({ cluster: "prod", replicas: 1, recentEnds: [] });
@@ -92,10 +77,11 @@ describe("an agent that asks what the relay knows of it", () => {
 
 describe("the ends of a cluster's attachments", () => {
   it("say of a connection that broke that it was lost, and how long it had lasted", async () => {
-    const { agent } = await AgentFixture.attach(connect(), await relay.makeCluster("prod"));
+    const connection = relay.connect();
+    const { agent } = await AgentFixture.attach(connection, await relay.makeCluster("prod"));
     await agent.registered;
     relay.hangUp();
-    for (const connection of connections.splice(0)) connection.close(); // cuts it within a second
+    connection.close(); // cuts it within a second
     const { lost, lasted, reason } = await latestEnd();
     expect(lost).toBe(true);
     expect(reason).not.toBe("");
@@ -103,7 +89,7 @@ describe("the ends of a cluster's attachments", () => {
   });
 
   it("do not call one lost that was ended in good order", async () => {
-    const { agent } = await AgentFixture.attach(connect(), await relay.makeCluster("prod"));
+    const { agent } = await AgentFixture.attach(relay.connect(), await relay.makeCluster("prod"));
     agent.control.send({ frame: { case: "drain", value: {} } });
     agent.control.end();
     agent.control.reset(new FairleadError(ErrorCode.DRAINING, Hop.AGENT, "stopping"));

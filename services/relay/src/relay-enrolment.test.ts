@@ -1,39 +1,25 @@
 import { type Code, ConnectError } from "@connectrpc/connect";
 import { AgentIdentity } from "@fairlead/agent-identity";
-import { CertificateAuthority, requestedKey } from "@fairlead/certificates";
-import { EnrolmentService, ErrorCode, ErrorSchema, GrpcConnection, Hop, TunnelService } from "@fairlead/protocol";
+import { requestedKey } from "@fairlead/certificates";
+import { EnrolmentService, ErrorCode, ErrorSchema, Hop, TunnelService } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture } from "./agent-fixture.ts";
 import { ApiserverFixture } from "./enrolment/service-account-fixture.ts";
-import { pemOf, RelayFixture, type RelayTls } from "./relay-fixture.ts";
+import { issueRelayTls, pemOf, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 const { attach } = TunnelService.method;
 let tls: RelayTls;
 let relay: RelayFixture;
-let connections: GrpcConnection[];
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(async () => {
-  connections = [];
   relay = await RelayFixture.start(tls);
 });
 
-afterEach(async () => {
-  for (const connection of connections) connection.close();
-  await relay.close();
-});
-
-function connect(): GrpcConnection {
-  const { hostname: host, port } = relay.url;
-  const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: tls.ca } }));
-  connections.push(connection);
-  return connection;
-}
+afterEach(() => relay.close());
 
 /** Renews as an agent does, with a new key or the one given. */
 async function renew(identity: AgentIdentity, requested = requestedKey(), method = EnrolmentService.method.renew) {
@@ -61,7 +47,7 @@ const refused = (says: RegExp) => ({
 
 /** With what the relay ends an attachment that is refused. */
 async function refusal(identity: AgentIdentity, clusterUid = "") {
-  const agent = await AgentFixture.open(connect(), identity);
+  const agent = await AgentFixture.open(relay.connect(), identity);
   agent.register(clusterUid);
   await agent.registered.catch(() => {});
   return agent.ended.take();
@@ -72,7 +58,7 @@ describe("an agent that joins by a join token", () => {
     const identity = await relay.makeCluster("prod");
     expect(identity.cluster).toBe("prod");
     expect(identity.expiresAtMs - Date.now()).toBeLessThanOrEqual(86_400_000);
-    const { agent } = await AgentFixture.attach(connect(), identity);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity);
     expect(await agent.registered).toMatchObject({ cluster: "prod" });
   });
 
@@ -83,11 +69,11 @@ describe("an agent that joins by a join token", () => {
   });
 
   it("ends the attachments of the agent before it", async () => {
-    const before = await AgentFixture.attach(connect(), await relay.makeCluster("prod"));
+    const before = await AgentFixture.attach(relay.connect(), await relay.makeCluster("prod"));
     const { joinToken } = await relay.as("root").clusters.createJoinToken({ cluster: "prod" });
     const identity = await relay.join(joinToken?.token ?? "");
     expect(await before.agent.ended.take()).toMatchObject(refused(/another agent has joined for it/));
-    await AgentFixture.attach(connect(), identity);
+    await AgentFixture.attach(relay.connect(), identity);
   });
 
   it.each<[what: string, request: (good: Uint8Array) => Uint8Array]>([
@@ -127,7 +113,7 @@ describe("a join token for a cluster that is there", () => {
 describe("an agent that renews", () => {
   it("twenty times keeps its session and its exchanges", async () => {
     let identity = await relay.makeCluster("prod");
-    const { agent } = await AgentFixture.attach(connect(), identity);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity);
     const serials = new Set<string>();
     for (let i = 0; i < 20; i++) {
       identity = await renew(identity);
@@ -136,7 +122,7 @@ describe("an agent that renews", () => {
     agent.control.send({ frame: { case: "heartbeat", value: {} } });
     expect((await agent.told.take()).case).toBe("heartbeat");
     expect(relay.counts.agents).toBe(1);
-    await AgentFixture.attach(connect(), identity);
+    await AgentFixture.attach(relay.connect(), identity);
   });
 
   it("cannot with the key of two renewals ago", async () => {
@@ -152,7 +138,7 @@ describe("an agent that renews", () => {
     const next = await requestedKey();
     await renew(first, Promise.resolve(next));
     const again = await renew(first, Promise.resolve(next));
-    await AgentFixture.attach(connect(), again);
+    await AgentFixture.attach(relay.connect(), again);
   });
 
   it("cannot by a proof for another method, nor by one that was used, nor by a user's token", async () => {
@@ -181,7 +167,7 @@ describe("an agent whose state is in two clusters", () => {
   it("is refused in the second, both are named, and the first is left alone", async () => {
     const { joinToken } = await relay.as("root").clusters.createCluster({ name: "prod" });
     const identity = await relay.join(joinToken?.token ?? "", "uid-of-one");
-    const first = await AgentFixture.open(connect(), identity);
+    const first = await AgentFixture.open(relay.connect(), identity);
     first.register("uid-of-one");
     await first.registered;
     expect(await refusal(identity, "uid-of-another")).toMatchObject(
@@ -198,19 +184,19 @@ describe("an agent's certificate", () => {
     await relay.stop(0);
     await relay.startAgain();
     const identity = await relay.makeCluster("prod");
-    const { agent } = await AgentFixture.attach(connect(), identity);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity);
     expect(await agent.ended.take()).toMatchObject(refused(/expired, and was not renewed; .*join-token prod/));
     expect(await refusal(identity)).toMatchObject(refused(/its certificate has expired, at 20/));
     expect(await faultOf(renew(identity))).toMatchObject(refused(/its certificate has expired/));
     const { joinToken } = await relay.as("root").clusters.createJoinToken({ cluster: "prod" });
-    await AgentFixture.attach(connect(), await relay.join(joinToken?.token ?? ""));
+    await AgentFixture.attach(relay.connect(), await relay.join(joinToken?.token ?? ""));
   }, 20_000);
 
   it("counts still when the relay starts again", async () => {
     const identity = await relay.makeCluster("prod");
     await relay.stop(0);
     await relay.startAgain();
-    await AgentFixture.attach(connect(), await renew(identity));
+    await AgentFixture.attach(relay.connect(), await renew(identity));
   });
 });
 
@@ -233,10 +219,10 @@ describe("an agent that joins by its service account", () => {
     const { cluster, joinToken } = await makeCluster();
     expect([cluster?.name, joinToken]).toEqual(["prod", undefined]);
     const token = await apiserver.token("prod");
-    const before = await AgentFixture.attach(connect(), await joinBy(token, "uid-1"));
+    const before = await AgentFixture.attach(relay.connect(), await joinBy(token, "uid-1"));
     const identity = await joinBy(token, "uid-1");
     expect(await before.agent.ended.take()).toMatchObject(refused(/another agent has joined for it/));
-    await AgentFixture.attach(connect(), identity);
+    await AgentFixture.attach(relay.connect(), identity);
     expect(await faultOf(joinBy(token, "uid-2"))).toMatchObject(refused(/had the uid uid-1, and now has uid-2/));
     expect(relay.logged.join("\n")).not.toContain(token);
     expect(relay.logged.join("\n")).not.toContain(token.split(".")[2]);
@@ -248,16 +234,16 @@ describe("an agent that joins by its service account", () => {
     await relay.startAgain();
     await makeCluster();
     const identity = await joinBy(await apiserver.token("prod"));
-    const { agent } = await AgentFixture.attach(connect(), identity);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity);
     expect(await agent.ended.take()).toMatchObject(refused(/expired, and was not renewed/));
-    await AgentFixture.attach(connect(), await joinBy(await apiserver.token("prod")));
+    await AgentFixture.attach(relay.connect(), await joinBy(await apiserver.token("prod")));
   }, 20_000);
 
   it("does so still when the relay starts again", async () => {
     await makeCluster();
     await relay.stop(0);
     await relay.startAgain();
-    await AgentFixture.attach(connect(), await joinBy(await apiserver.token("prod")));
+    await AgentFixture.attach(relay.connect(), await joinBy(await apiserver.token("prod")));
   });
 
   it("may be let to later, and no more then, while what has joined stays", async () => {
@@ -269,7 +255,7 @@ describe("an agent that joins by its service account", () => {
     const identity = await joinBy(token);
     await clusters.setServiceAccountJoin({ cluster: "prod" });
     expect(await faultOf(joinBy(token))).toMatchObject(refused(/no cluster is registered here with its audience/));
-    await AgentFixture.attach(connect(), identity);
+    await AgentFixture.attach(relay.connect(), identity);
   });
 
   it("cannot where the cluster was removed", async () => {

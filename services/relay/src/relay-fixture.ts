@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { AgentIdentity } from "@fairlead/agent-identity";
-import { requestedKey } from "@fairlead/certificates";
+import { CertificateAuthority, requestedKey } from "@fairlead/certificates";
 import {
   AccessRuleService,
   ClusterService,
   EnrolmentService,
+  GrpcConnection,
   type IssuedCertificate,
   RelayService,
 } from "@fairlead/protocol";
@@ -25,6 +26,13 @@ export interface RelayTls {
   cert: string;
   key: string;
   ca: string;
+}
+
+/** A certificate for relays on loopback, of an authority of its own. */
+export async function issueRelayTls(): Promise<RelayTls> {
+  const authority = await CertificateAuthority.create("test relays", 1);
+  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
+  return { ...own, ca: authority.pem };
 }
 
 /** A caller's view of the control plane. */
@@ -47,6 +55,7 @@ export class RelayFixture {
   oldestVersions: { client?: string; agent?: string } = {};
   readonly #tls: RelayTls;
   readonly #sessions: Http2SessionManager[] = [];
+  readonly #connections: GrpcConnection[] = [];
   #limits: Partial<Limits> = {};
   #service: RunningService | undefined;
 
@@ -95,6 +104,19 @@ export class RelayFixture {
     const service = this.#running;
     this.#service = undefined;
     return service.stop(graceMs);
+  }
+
+  /** A connection of its own, as each agent and each client has one; it is closed with the relay. */
+  connect(): GrpcConnection {
+    const { hostname: host, port } = this.url;
+    const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: this.#tls.ca } }));
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  /** Closes the connections of agents and clients. */
+  disconnect(): void {
+    for (const connection of this.#connections.splice(0)) connection.close();
   }
 
   /** The control plane, as this token's bearer sees it. */
@@ -149,6 +171,7 @@ export class RelayFixture {
   }
 
   async close(): Promise<void> {
+    this.disconnect();
     this.hangUp();
     if (this.#service) await this.stop(0);
     await this.issuer.close();

@@ -1,66 +1,46 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { AgentIdentity } from "@fairlead/agent-identity";
-import { CertificateAuthority } from "@fairlead/certificates";
 import {
   ClusterState,
   ErrorCode,
   type ErrorMessage,
   ErrorSchema,
   FairleadError,
-  GrpcConnection,
   Hop,
   TunnelService,
 } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
-import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 let tls: RelayTls;
 let relay: RelayFixture;
-let connections: GrpcConnection[];
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(async () => {
-  connections = [];
   relay = await RelayFixture.start(tls);
 });
 
-afterEach(async () => {
-  for (const connection of connections) connection.close();
-  await relay.close();
-});
-
-/** A connection of its own, as each agent and each client has one. */
-function connect(): GrpcConnection {
-  const connection = new GrpcConnection(() => ({
-    host: relay.url.hostname,
-    port: Number(relay.url.port),
-    tls: { ca: tls.ca },
-  }));
-  connections.push(connection);
-  return connection;
-}
+afterEach(() => relay.close());
 
 /** A cluster that Jane may reach, whose agent offers a lane. */
 async function clusterWithAgent(
   name = "prod",
 ): Promise<{ agent: AgentFixture; lane: ServedLane; identity: AgentIdentity }> {
   const identity = await relay.makeCluster(name);
-  const { agent, lanes } = await AgentFixture.attach(connect(), identity);
+  const { agent, lanes } = await AgentFixture.attach(relay.connect(), identity);
   const [lane] = lanes;
   if (lane === undefined) throw new Error("no lane");
   return { agent, lane, identity };
 }
 
 async function openClient(): Promise<ClientFixture> {
-  const client = new ClientFixture(connect());
+  const client = new ClientFixture(relay.connect());
   await client.opened;
   return client;
 }
@@ -74,7 +54,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 describe("an agent", () => {
   it("attaches by its proof and is told its cluster, its session and what is wanted of it", async () => {
-    const agent = await AgentFixture.open(connect(), await relay.makeCluster("prod"));
+    const agent = await AgentFixture.open(relay.connect(), await relay.makeCluster("prod"));
     agent.register();
     const registered = await agent.registered;
     expect(registered).toMatchObject({ cluster: "prod", heartbeatIntervalMs: 10_000, idleLanes: 2 });
@@ -90,7 +70,7 @@ describe("an agent", () => {
     ["an administrator's token", () => relay.token("root")],
   ])("with %s is refused, and told why", async (_what, proof) => {
     const identity = await relay.makeCluster("prod");
-    const agent = new AgentFixture(connect(), proof(await identity.prove(TunnelService.method.attach)));
+    const agent = new AgentFixture(relay.connect(), proof(await identity.prove(TunnelService.method.attach)));
     agent.register();
     await expect(agent.registered).rejects.toMatchObject({ code: ErrorCode.TOKEN_REFUSED, hop: Hop.RELAY });
     expect((await agent.ended.take())?.message).toMatch(/the agent's proof is refused: (there|it|its)/);
@@ -118,14 +98,14 @@ describe("an agent", () => {
     expect(await agent.ended.take()).toMatchObject({ code: ErrorCode.TOKEN_REFUSED });
     await lane.closes.take();
     await until(() => relay.counts.agents === 0);
-    const again = await AgentFixture.open(connect(), identity);
+    const again = await AgentFixture.open(relay.connect(), identity);
     again.register();
     await expect(again.registered).rejects.toMatchObject({ code: ErrorCode.TOKEN_REFUSED });
   });
 
   it("that kept quiet while its cluster was removed and made anew does not speak for the new one", async () => {
     const old = await relay.makeCluster("prod");
-    const connection = connect();
+    const connection = relay.connect();
     const quiet = await AgentFixture.open(connection, old);
     const known = await AgentFixture.open(connection, old); // on the same connection, behind it: when it is in, both were heard
     known.register();
@@ -217,7 +197,7 @@ describe("an exchange", () => {
     const client = await openClient();
     const answered = client.exchange(headFor("prod", jane()));
     await until(() => relay.counts.waiting_exchanges === 1);
-    const { lanes } = await AgentFixture.attach(connect(), identity);
+    const { lanes } = await AgentFixture.attach(relay.connect(), identity);
     await lanes[0]?.serve("at last");
     expect(await answered).toBe("at last");
   });
@@ -238,7 +218,7 @@ describe("an exchange", () => {
   it("ends after 4 s when there is no agent, or with what the agent says is wrong", async () => {
     await relay.makeCluster("away");
     const identity = await relay.makeCluster("broken");
-    const { agent } = await AgentFixture.attach(connect(), identity, 0);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity, 0);
     const sentence = "the agent cannot reach the identity proxy beside it; check that it runs";
     const problem = new FairleadError(ErrorCode.UNREACHABLE, Hop.IDENTITY_PROXY, sentence).toMessage();
     agent.control.send({ frame: { case: "condition", value: { problem } } });
@@ -419,7 +399,7 @@ describe("a live exchange is cut with an error frame", () => {
     client.request(headFor("prod", jane()));
     await until(() => relay.counts.waiting_exchanges === 1);
     await relay.as("root").accessRules.deleteAccessRule({ name: "prod" });
-    const { lanes } = await AgentFixture.attach(connect(), identity);
+    const { lanes } = await AgentFixture.attach(relay.connect(), identity);
     expect(await client.fault()).toMatchObject({ code: ErrorCode.CLUSTER_UNKNOWN });
     expect(lanes[0]?.requests.size).toBe(0);
     // The lane that it was given serves the next.
@@ -486,7 +466,7 @@ describe("the relay's counts", () => {
     await answered;
     await relay.as("jane").clusters.listClusters({});
     expect(relay.counts).toMatchObject({ agents: 1, agent_lanes: 1, client_lanes: 1, exchanges: 0 });
-    for (const connection of connections) connection.close();
+    relay.disconnect();
     client.lane.end();
     lane.lane.end();
     agent.control.end();
@@ -516,7 +496,7 @@ it("no token is in the log, neither a caller's nor an agent's", async () => {
   client.request(headFor("prod", `${callers}x`));
   await client.fault();
   const proof = await identity.prove(TunnelService.method.attach);
-  const refused = new AgentFixture(connect(), `${proof}x`);
+  const refused = new AgentFixture(relay.connect(), `${proof}x`);
   refused.register();
   await refused.ended.take();
   const log = relay.logged.join("\n");

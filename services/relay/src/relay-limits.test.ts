@@ -1,21 +1,18 @@
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import type { AgentIdentity } from "@fairlead/agent-identity";
-import { CertificateAuthority } from "@fairlead/certificates";
 import { ErrorCode, FairleadError, GrpcConnection, Hop } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
 import type { Limits } from "./limits/limits.ts";
-import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 let tls: RelayTls;
 let relay: RelayFixture | undefined;
 let connections: GrpcConnection[];
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(() => {

@@ -1,11 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { CertificateAuthority } from "@fairlead/certificates";
-import { ErrorCode, GrpcConnection, Hop, type RequestHead, ScopeSchema } from "@fairlead/protocol";
+import { ErrorCode, Hop, type RequestHead, ScopeSchema } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { ClientFixture, headFor } from "./client-fixture.ts";
-import { RelayFixture, type RelayTls } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls } from "./relay-fixture.ts";
 
 /** How late an exchange may end, in milliseconds, as it is documented. */
 const PROMISED_MS = 5_000;
@@ -16,34 +15,20 @@ let tls: RelayTls;
 let relay: RelayFixture;
 let lane: ServedLane;
 let client: ClientFixture;
-let connections: GrpcConnection[];
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(async () => {
-  connections = [];
   relay = await RelayFixture.start(tls);
-  const { lanes } = await AgentFixture.attach(connect(), await relay.makeCluster("prod", []));
+  const { lanes } = await AgentFixture.attach(relay.connect(), await relay.makeCluster("prod", []));
   [lane] = lanes as [ServedLane];
-  client = new ClientFixture(connect());
+  client = new ClientFixture(relay.connect());
   await client.opened;
 });
 
-afterEach(async () => {
-  for (const connection of connections) connection.close();
-  await relay.close();
-});
-
-function connect(): GrpcConnection {
-  const { hostname: host, port } = relay.url;
-  const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: tls.ca } }));
-  connections.push(connection);
-  return connection;
-}
+afterEach(() => relay.close());
 
 const rules = () => relay.as("root").accessRules;
 const allow = (name: string, rule: object) =>

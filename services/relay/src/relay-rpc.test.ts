@@ -13,7 +13,7 @@ import type { Logger } from "@fairlead/service";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { readRelayConfig } from "./config.ts";
 import { startRelay } from "./relay.ts";
-import { RelayFixture, type RelayTls, type Rpc } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls, type Rpc } from "./relay-fixture.ts";
 
 const LIST = "/fairlead.cluster.v1alpha1.ClusterService/ListClusters";
 
@@ -21,9 +21,7 @@ let tls: RelayTls;
 let relay: RelayFixture;
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(async () => {

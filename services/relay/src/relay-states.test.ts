@@ -1,48 +1,34 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { CertificateAuthority } from "@fairlead/certificates";
 import {
   type Cluster,
   ClusterState,
   ErrorCode,
   FairleadError,
-  GrpcConnection,
   Hop,
   type WatchClustersResponse,
 } from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture } from "./agent-fixture.ts";
-import { RelayFixture, type RelayTls, type Rpc } from "./relay-fixture.ts";
+import { issueRelayTls, RelayFixture, type RelayTls, type Rpc } from "./relay-fixture.ts";
 
 const { CONNECTING, CONNECTED, DEGRADED, OFFLINE, EXPIRED } = ClusterState;
 let tls: RelayTls;
 let relay: RelayFixture;
-let connections: GrpcConnection[];
 let watches: AbortController[];
 
 beforeAll(async () => {
-  const authority = await CertificateAuthority.create("test relays", 1);
-  const own = await authority.issue({ commonName: "relay", hosts: ["127.0.0.1"], days: 1 });
-  tls = { ...own, ca: authority.pem };
+  tls = await issueRelayTls();
 });
 
 beforeEach(async () => {
-  connections = [];
   watches = [];
   relay = await RelayFixture.start(tls);
 });
 
 afterEach(async () => {
   for (const watch of watches) watch.abort();
-  for (const connection of connections) connection.close();
   await relay.close();
 });
-
-function connect(): GrpcConnection {
-  const { hostname: host, port } = relay.url;
-  const connection = new GrpcConnection(() => ({ host, port: Number(port), tls: { ca: tls.ca } }));
-  connections.push(connection);
-  return connection;
-}
 
 /** A watch of the clusters; each call gives what comes next. */
 function watch(rpc: Rpc): () => Promise<WatchClustersResponse> {
@@ -78,7 +64,7 @@ describe("a cluster", () => {
       state: OFFLINE,
       stateReason: expect.stringMatching(/none has attached since/),
     });
-    const agent = await AgentFixture.open(connect(), identity);
+    const agent = await AgentFixture.open(relay.connect(), identity);
     agent.register();
     expect((await next()).cluster).toMatchObject({ state: CONNECTING, agentReplicas: 1 });
     const report = { kubernetesVersion: "v1.30.2-eks-1de2ab1", nodeCount: 7, capped: true };
@@ -90,7 +76,7 @@ describe("a cluster", () => {
   });
 
   it("is Degraded for as long as its agent says that requests would fail, and says why", async () => {
-    const { agent } = await AgentFixture.attach(connect(), await relay.makeCluster("prod"));
+    const { agent } = await AgentFixture.attach(relay.connect(), await relay.makeCluster("prod"));
     const next = watch(relay.as("jane"));
     agent.control.send({ frame: { case: "condition", value: { problem } } });
     expect(await until(next, DEGRADED)).toMatchObject({ stateReason: "the apiserver is away" });
@@ -100,8 +86,8 @@ describe("a cluster", () => {
 
   it("is Connected while one of its agent's replicas can serve", async () => {
     const identity = await relay.makeCluster("prod");
-    const { agent } = await AgentFixture.attach(connect(), identity);
-    const other = await AgentFixture.attach(connect(), identity);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity);
+    const other = await AgentFixture.attach(relay.connect(), identity);
     const next = watch(relay.as("jane"));
     expect((await next()).cluster).toMatchObject({ agentReplicas: 2 });
     agent.control.send({ frame: { case: "condition", value: { problem } } });
@@ -115,11 +101,11 @@ describe("a cluster", () => {
 
   it("is Offline when its agent is gone or stops, and says how it went", async () => {
     const identity = await relay.makeCluster("prod");
-    const { agent } = await AgentFixture.attach(connect(), identity);
+    const { agent } = await AgentFixture.attach(relay.connect(), identity);
     const next = watch(relay.as("jane"));
     agent.control.send({ frame: { case: "drain", value: {} } });
     expect(await until(next, OFFLINE)).toMatchObject({ stateReason: "no agent is attached: the agent is stopping" });
-    const again = await AgentFixture.attach(connect(), identity);
+    const again = await AgentFixture.attach(relay.connect(), identity);
     await until(next, CONNECTED);
     again.agent.control.reset(new FairleadError(ErrorCode.CANCELLED, Hop.AGENT, "leaving"));
     expect((await until(next, OFFLINE)).stateReason).toMatch(/^no agent is attached: .+/);
@@ -130,7 +116,7 @@ describe("a cluster", () => {
     await relay.stop(0);
     await relay.startAgain();
     const identity = await relay.makeCluster("prod");
-    await AgentFixture.attach(connect(), identity);
+    await AgentFixture.attach(relay.connect(), identity);
     const expired = await until(watch(relay.as("jane")), EXPIRED);
     expect(expired.stateReason).toMatch(/`fairlead clusters join-token prod`/);
     expect(expired.stateTime && timestampMs(expired.stateTime)).toBe(identity.expiresAtMs);
@@ -138,7 +124,7 @@ describe("a cluster", () => {
 
   it("is Offline after the relay was started anew, since it was seen last", async () => {
     const before = Date.now();
-    await AgentFixture.attach(connect(), await relay.makeCluster("prod"));
+    await AgentFixture.attach(relay.connect(), await relay.makeCluster("prod"));
     await relay.stop(0);
     await relay.startAgain();
     const [cluster] = (await relay.as("jane").clusters.listClusters({})).clusters;

@@ -10,6 +10,7 @@ import { untilConnected } from "../connect/until-connected.ts";
 import { print, printJson, tell } from "../output.ts";
 import { step } from "../progress.ts";
 import { VERSION } from "../version.ts";
+import { readAuthentication } from "./authentication-file.ts";
 import { toJson } from "./cluster-output.ts";
 import { collect, parseLabels, type RelayOptions, relayOf } from "./global-options.ts";
 import { addTargetOptions, type TargetOptions } from "./target-options.ts";
@@ -61,8 +62,8 @@ Examples:
 async function connect(name: string, _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<ConnectOptions>();
   const relay = relayOf(options);
-  const installation = installationFor(name, options, relay.url.origin);
-  const objects = await usable(options.authentication, () => installationObjects(installation));
+  const installation = await installationFor(name, options, relay.url.origin);
+  const objects = await installationObjects(installation);
   if (options.dryRun) return printPlan(options, installation, objects);
   const { TargetCluster } = await import("../connect/target-cluster.ts"); // a client for Kubernetes: large
   const target = new TargetCluster(options.kubeconfig, options.context);
@@ -118,12 +119,12 @@ async function tellTroubles(target: TargetCluster, namespace: string): Promise<v
   if (said !== undefined) tell(`  the doctor says in the agent's pod:\n${said.trimEnd().replaceAll(/^/gm, "    ")}`);
 }
 
-function installationFor(cluster: string, options: ConnectOptions, relayUrl: string): Installation {
+async function installationFor(cluster: string, options: ConnectOptions, relayUrl: string): Promise<Installation> {
   const { namespace, relayCa, imageRepository, imageTag, imagePullPolicy, clusterRelay = relayUrl } = options;
   return {
     ...{ cluster, namespace, relayUrl: clusterRelay },
-    relayAuthority: relayCa === undefined ? undefined : readText("--relay-ca", relayCa),
-    authentication: readText("--authentication", options.authentication),
+    relayAuthority: relayCa === undefined ? undefined : readRelayCa(relayCa),
+    authentication: await readAuthentication(options.authentication),
     image: { repository: imageRepository, tag: imageTag, pullPolicy: imagePullPolicy },
   };
 }
@@ -141,20 +142,11 @@ function printPlan(options: ConnectOptions, installation: Installation, objects:
   print(`${before}\n${parts.map((each) => stringify(each, { lineWidth: 0 })).join("---\n")}`.trimEnd());
 }
 
-function readText(option: string, file: string): string {
+function readRelayCa(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `${option}: ${(cause as Error).message}`);
-  }
-}
-
-async function usable<T>(file: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    const sentence = `--authentication: ${file}: ${cause instanceof Error ? cause.message : cause}`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `--relay-ca: ${(cause as Error).message}`);
   }
 }
 

@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises";
-import { mappedDetails, parseAuthenticationConfiguration } from "@fairlead/authentication";
 import { capRules, type ImpersonationNeeds, impersonationRules, type PolicyRule } from "@fairlead/authorization";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import { stringify } from "yaml";
 import { print, printJson } from "../output.ts";
+import { readAuthentication } from "./authentication-file.ts";
 import { collect, type RelayOptions } from "./global-options.ts";
 
 interface RbacOptions extends RelayOptions {
@@ -29,7 +28,11 @@ export function rbacCommand(): Command {
     .addHelpText("after", EXAMPLES)
     .action(async (_own: unknown, command: Command) => {
       const options = command.optsWithGlobals<RbacOptions>();
-      const objects = objectsFor(options, await mappedBy(options.authentication));
+      const { authentication } = options;
+      const objects = objectsFor(
+        options,
+        authentication === undefined ? {} : (await readAuthentication(authentication)).needs,
+      );
       if (options.output === "json") printJson({ apiVersion: "v1", kind: "List", items: objects });
       else
         print(
@@ -49,16 +52,6 @@ Examples:
   fairlead rbac --authentication auth.yaml --allow-as
   fairlead rbac --cap get,list,watch:pods,pods/log,deployments.apps --cap create:pods/exec
   fairlead rbac --cap 'list,watch:*' --cap get:pods,pods/log,services,nodes --output json`;
-
-async function mappedBy(file: string | undefined): Promise<ImpersonationNeeds> {
-  if (file === undefined) return {};
-  try {
-    return mappedDetails(parseAuthenticationConfiguration(await readFile(file, "utf8")));
-  } catch (cause) {
-    const sentence = `--authentication: ${file}: ${cause instanceof Error ? cause.message : cause}`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
-  }
-}
 
 function objectsFor(options: RbacOptions, mapped: ImpersonationNeeds): object[] {
   const { cap, allowAs = false, name, namespace, serviceAccount } = options;

@@ -1,7 +1,11 @@
 import { X509Certificate } from "node:crypto";
-import { describe, expect, it } from "@jest/globals";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { stringify } from "yaml";
+import { type AuthenticationFile, readAuthentication } from "../commands/authentication-file.ts";
 import {
   type Installation,
   installationObjects,
@@ -10,26 +14,34 @@ import {
   namespaceObject,
 } from "./installation.ts";
 
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
 const jwt = {
   issuer: { url: "https://login.example.com", audiences: ["fairlead"] },
   claimMappings: { username: { claim: "email", prefix: "" } },
 };
-const authentication = (claimMappings: object = {}) =>
-  stringify({
-    apiVersion: "apiserver.config.k8s.io/v1",
-    kind: "AuthenticationConfiguration",
-    jwt: [{ ...jwt, claimMappings: { ...jwt.claimMappings, ...claimMappings } }],
-  });
-const PROD: Installation = {
+/** What `--authentication` names. */
+async function authentication(claimMappings: object = {}): Promise<AuthenticationFile> {
+  const file = join(folder, "auth.yaml");
+  const entry = { ...jwt, claimMappings: { ...jwt.claimMappings, ...claimMappings } };
+  const configuration = { apiVersion: "apiserver.config.k8s.io/v1", kind: "AuthenticationConfiguration", jwt: [entry] };
+  await writeFile(file, stringify(configuration));
+  return readAuthentication(file);
+}
+const PROD: Omit<Installation, "authentication"> = {
   cluster: "prod-eu1",
   namespace: "tunnel",
   relayUrl: "https://relay.example.com:8443",
   relayAuthority: "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n",
-  authentication: authentication(),
   image: { repository: "registry.example.com/fairlead", tag: "1.2.3", pullPolicy: "Always" },
 };
 
-const objectsOf = (changes: Partial<Installation> = {}) => installationObjects({ ...PROD, ...changes });
+const objectsOf = async (changes: Partial<Installation> = {}) =>
+  installationObjects({ ...PROD, authentication: await authentication(), ...changes });
 const idOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata?.name}`;
 const find = (objects: readonly KubernetesObject[], id: string) => Object(objects.find((each) => idOf(each) === id));
 
@@ -43,7 +55,9 @@ describe("what connects a cluster", () => {
     const [identityProxy] = find(objects, "Deployment/fairlead-identity-proxy").spec.template.spec.containers;
     expect(identityProxy.args).toContain("--cluster=prod-eu1");
     expect(find(objects, "ConfigMap/fairlead-agent").data["ca.crt"]).toBe(PROD.relayAuthority);
-    expect(find(objects, "ConfigMap/fairlead-identity-proxy").data["authentication.yaml"]).toBe(PROD.authentication);
+    expect(find(objects, "ConfigMap/fairlead-identity-proxy").data["authentication.yaml"]).toBe(
+      (await authentication()).text,
+    );
     const namespaces = new Set(objects.flatMap(({ metadata }) => metadata?.namespace ?? []));
     expect([...namespaces]).toEqual(["tunnel"]);
   });
@@ -65,7 +79,7 @@ describe("what connects a cluster", () => {
 
   it("gives the identity proxy the rights that its mappings need, and no more", async () => {
     const rulesOf = async (mappings: object) => {
-      const objects = await objectsOf({ authentication: authentication(mappings) });
+      const objects = await objectsOf({ authentication: await authentication(mappings) });
       return JSON.stringify(objects.filter(({ kind }) => kind === "ClusterRole"));
     };
     expect(await rulesOf({})).not.toMatch(/uids/);
@@ -96,6 +110,8 @@ describe("what connects a cluster", () => {
   });
 
   it("is refused with an authentication configuration that cannot be used", async () => {
-    await expect(objectsOf({ authentication: "kind: Pod" })).rejects.toThrow(/not an AuthenticationConfiguration/);
+    const file = join(folder, "pod.yaml");
+    await writeFile(file, "kind: Pod");
+    await expect(readAuthentication(file)).rejects.toThrow(/not an AuthenticationConfiguration/);
   });
 });

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { mappedDetails, parseAuthenticationConfiguration } from "@fairlead/authentication";
 import { impersonationRules } from "@fairlead/authorization";
 import { CertificateAuthority } from "@fairlead/certificates";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parseAllDocuments } from "yaml";
+import type { AuthenticationFile } from "../commands/authentication-file.ts";
 
 const MANIFESTS = fileURLToPath(new URL("../../manifests/agent.yaml", import.meta.url));
 /** How long agent and identity proxy know each other by the certificates that are made here, in days. As in the chart. */
@@ -25,8 +25,7 @@ export interface Installation {
   relayUrl: string;
   /** PEM of the authority that signed its certificate; undefined for those that the image trusts. */
   relayAuthority: string | undefined;
-  /** The AuthenticationConfiguration, YAML. */
-  authentication: string;
+  authentication: AuthenticationFile;
   image: { repository: string; tag: string; pullPolicy: string };
 }
 
@@ -43,12 +42,10 @@ interface Container {
 /**
  * The objects that connect a cluster, in the order in which they are to be made: those of the agent's chart, the
  * namespace, and certificates by which agent and identity proxy know each other. The join token is not among them.
- *
- * @throws Error if the authentication configuration cannot be used
  */
 export async function installationObjects(installation: Installation): Promise<KubernetesObject[]> {
   const { cluster, namespace, relayUrl, authentication, image } = installation;
-  const rules = impersonationRules(mappedDetails(parseAuthenticationConfiguration(authentication)));
+  const rules = impersonationRules(authentication.needs);
   const places: [placeholder: string, value: string][] = [
     ["placeholder-cluster", cluster],
     ["placeholder-namespace", namespace],
@@ -63,7 +60,7 @@ export async function installationObjects(installation: Installation): Promise<K
     const { kind, metadata, data } = manifest;
     if (metadata?.labels) metadata.labels[MANAGED_BY] = RELEASE;
     if (kind === "ClusterRole" && metadata?.name?.endsWith("identity-proxy")) manifest.rules = rules;
-    if (data?.["authentication.yaml"]) data["authentication.yaml"] = authentication;
+    if (data?.["authentication.yaml"]) data["authentication.yaml"] = authentication.text;
   }
   const all = [namespaceObject(namespace), ...(await linkSecrets(namespace)), ...filled];
   return installation.relayAuthority === undefined ? withoutRelayAuthority(all) : all;

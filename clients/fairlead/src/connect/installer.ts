@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { mappedDetails, parseAuthenticationConfiguration } from "@fairlead/authentication";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parse, stringify } from "yaml";
@@ -81,8 +80,8 @@ export async function checkHelm(namespace: string, options: HelmOptions): Promis
 
 /** The values of the agent's chart. No secret is among them. */
 export function helmValues({ cluster, relayUrl, relayAuthority, authentication, image }: Installation): object {
-  const { jwt } = parse(authentication);
-  const { uids, extraKeys } = mappedDetails(parseAuthenticationConfiguration(authentication));
+  const { jwt } = parse(authentication.text);
+  const { uids, extraKeys } = authentication.needs;
   return {
     cluster,
     relay: { url: relayUrl, ...(relayAuthority !== undefined && { certificateAuthority: relayAuthority }) },

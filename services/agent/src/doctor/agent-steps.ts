@@ -14,9 +14,9 @@ import {
   ErrorCode,
   FairleadError,
   type GetAgentResponse,
-  GrpcConnection,
   Hop,
   IdentityProxyService,
+  onOwnConnection,
   type PeerAddress,
   unaryCall,
 } from "@fairlead/protocol";
@@ -50,11 +50,14 @@ export function agentSteps(question: AgentQuestion): Step[] {
     if (identity.expiresAtMs <= Date.now()) {
       throw new Failure("certificate", `the certificate for ${identity.cluster} has expired, at ${until}`, JOIN_ANEW);
     }
-    known = await asked(relay, async (connection) => {
-      const token = await identity.prove(EnrolmentService.method.getAgent);
-      const options = { token, peerHop: Hop.RELAY };
-      return unaryCall(connection, EnrolmentService.method.getAgent, { clusterUid: uid }, options);
-    }).catch((cause: unknown) => {
+    known = await onOwnConnection(
+      () => relay,
+      async (connection) => {
+        const token = await identity.prove(EnrolmentService.method.getAgent);
+        const options = { token, peerHop: Hop.RELAY };
+        return unaryCall(connection, EnrolmentService.method.getAgent, { clusterUid: uid }, options);
+      },
+    ).catch((cause: unknown) => {
       const isRefused = cause instanceof FairleadError && cause.code === ErrorCode.TOKEN_REFUSED;
       throw new Failure("certificate", reasonOf(cause), isRefused ? JOIN_ANEW : UNJUDGED, { cause });
     });
@@ -72,7 +75,7 @@ export function agentSteps(question: AgentQuestion): Step[] {
   };
   const findings = async () => {
     try {
-      return await asked(identityProxy(), (connection) =>
+      return await onOwnConnection(identityProxy, (connection) =>
         unaryCall(connection, IdentityProxyService.method.check, {}, { peerHop: Hop.IDENTITY_PROXY }),
       );
     } catch (cause) {
@@ -106,15 +109,5 @@ async function keptIdentity({ ownCluster, isKeptInCluster }: AgentQuestion) {
     return { identity: new AgentIdentity({ certificate, key }), uid };
   } catch (cause) {
     throw new Failure("certificate", `what the agent keeps is no identity: ${reasonOf(cause)}`, JOIN_ANEW, { cause });
-  }
-}
-
-/** Makes a call on a connection of its own. */
-async function asked<T>(peer: PeerAddress, call: (connection: GrpcConnection) => Promise<T>): Promise<T> {
-  const connection = new GrpcConnection(() => peer);
-  try {
-    return await call(connection);
-  } finally {
-    connection.close();
   }
 }

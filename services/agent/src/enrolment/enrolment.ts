@@ -5,9 +5,9 @@ import {
   EnrolmentService,
   ErrorCode,
   FairleadError,
-  GrpcConnection,
   Hop,
   type IssuedCertificate,
+  onOwnConnection,
   type PeerAddress,
   TunnelService,
   unaryCall,
@@ -85,7 +85,7 @@ export class Enrolment {
     }
     const { key, request, stored } = await this.#keepNextKey(kept.stored);
     const token = await ours.identity.prove(EnrolmentService.method.renew);
-    const { certificate } = await this.#call((relay) =>
+    const { certificate } = await onOwnConnection(this.#options.relay, (relay) =>
       unaryCall(relay, EnrolmentService.method.renew, { certificateRequest: request }, { token, peerHop: Hop.RELAY }),
     );
     const { expiresAtMs } = this.#use(await this.#keep(key, certificate, stored));
@@ -126,7 +126,7 @@ export class Enrolment {
     const next = await this.#keepNextKey(stored);
     const request = { credential, certificateRequest: next.request, clusterUid };
     try {
-      const { certificate } = await this.#call((relay) =>
+      const { certificate } = await onOwnConnection(this.#options.relay, (relay) =>
         unaryCall(relay, EnrolmentService.method.join, request, { peerHop: Hop.RELAY }),
       );
       const joined = await this.#keep(next.key, certificate, next.stored);
@@ -169,15 +169,6 @@ export class Enrolment {
     const certificate = new X509Certificate(issued?.certificate ?? new Uint8Array()).toString();
     const identity = new AgentIdentity({ certificate, key });
     return { identity, stored: await this.#options.store.save({ certificate, key }, version) };
-  }
-
-  async #call<T>(make: (relay: GrpcConnection) => Promise<T>): Promise<T> {
-    const connection = new GrpcConnection(this.#options.relay);
-    try {
-      return await make(connection);
-    } finally {
-      connection.close();
-    }
   }
 }
 
