@@ -10,9 +10,13 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
+import { loginCommand } from "./commands/login.ts";
+import { logoutCommand } from "./commands/logout.ts";
+import { profilesCommand } from "./commands/profiles.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { rbacCommand } from "./commands/rbac.ts";
 import { rulesCommand } from "./commands/rules.ts";
+import { whoamiCommand } from "./commands/whoami.ts";
 import { printJson, tellError } from "./output.ts";
 import { VERSION } from "./version.ts";
 
@@ -21,15 +25,16 @@ const program = addRelayOptions(new Command("fairlead"))
   .version(VERSION)
   .addHelpText(
     "after",
-    "\nExamples:\n  fairlead clusters                    # what you may reach\n" +
+    "\nExamples:\n  fairlead login https://relay.example.com\n  fairlead clusters                    # what you may reach\n" +
       "  fairlead proxy prod-eu1              # point kubectl at a cluster\n" +
       "  fairlead forward prod-eu1 svc/web 8080:80   # reach a Service of it\n" +
       "  fairlead doctor prod-eu1             # which hop fails, and what to do\n\n" +
-      "Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
+      "Without a login: set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.",
   )
   .showHelpAfterError("(add --help for what there is)");
 
 for (const command of [
+  loginCommand(),
   proxyCommand(),
   forwardCommand(),
   clustersCommand(),
@@ -40,6 +45,9 @@ for (const command of [
   accessCommand(),
   rbacCommand(),
   doctorCommand(),
+  whoamiCommand(),
+  profilesCommand(),
+  logoutCommand(),
 ]) {
   for (const each of [command, ...command.commands]) each.configureHelp({ showGlobalOptions: true });
   program.addCommand(command);

@@ -1,12 +1,15 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { refuseUnverifiedTls } from "@fairlead/service";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { loginToken } from "../login/login-token.ts";
 import type { OutputFormat } from "../output.ts";
+import { selectedProfile } from "../profiles/profiles-file.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
 import { tokenSource } from "../relay/token-source.ts";
 
 /** Options of every command that talks to a relay. */
 export interface RelayOptions {
+  profile?: string;
   relay?: string;
   relayCa?: string;
   tokenFile?: string;
@@ -16,29 +19,39 @@ export interface RelayOptions {
 /** Adds them to the program: commander takes them before and behind a command's name. */
 export function addRelayOptions(program: Command): Command {
   return program
-    .addOption(new Option("--relay <url>", "the relay, https://HOST:PORT").env("FAIRLEAD_RELAY"))
+    .addOption(new Option("--profile <name>", "the relay that you logged in to by that name").env("FAIRLEAD_PROFILE"))
+    .addOption(
+      new Option("--relay <url>", "the relay, https://HOST:PORT (default: your profile's)").env("FAIRLEAD_RELAY"),
+    )
     .addOption(
       new Option("--relay-ca <file>", "authority that signed the relay's certificate (default: the system's)").env(
         "FAIRLEAD_RELAY_CA",
       ),
     )
-    .option("--token-file <file>", "your token; - for standard input (default: the variable FAIRLEAD_TOKEN)")
+    .option(
+      "--token-file <file>",
+      "your token; - for standard input (default: the variable FAIRLEAD_TOKEN, or your login's)",
+    )
     .addOption(new Option("--output <format>", "how to answer").choices(["text", "json"]).default("text"));
 }
 
 /**
- * Connects to the relay that the options name.
+ * Connects to the relay that the options name, or the user's profile.
  *
  * @param tokenOf gives the token source; by default one that fails at once if there is no token
  * @throws FairleadError if they name none
  */
-export function relayOf({ relay, relayCa, tokenFile }: RelayOptions, tokenOf = tokenSource): RelayConnection {
+export function relayOf(options: RelayOptions, tokenOf = tokenSource): RelayConnection {
   refuseUnverifiedTls();
+  const { name = "", profile } = selectedProfile(options) ?? {};
+  const relay = options.relay ?? profile?.relay;
   if (relay === undefined) {
-    const sentence = "which relay? give --relay https://HOST:PORT or set FAIRLEAD_RELAY";
+    const sentence = "which relay? run `fairlead login https://HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
   }
-  return connectToRelay(relay, relayCa, tokenOf(tokenFile));
+  const { login } = profile ?? {};
+  const ofLogin = login && loginToken({ name, relay: URL.parse(relay)?.origin ?? relay, login });
+  return connectToRelay(relay, options.relayCa ?? profile?.relayCa, tokenOf(options.tokenFile, ofLogin));
 }
 
 /** Reads `key=value` pairs. @throws FairleadError for one that is not */

@@ -4,8 +4,9 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
 import { type Document, isMap, isSeq, parseDocument, stringify, YAMLSeq } from "yaml";
+import { writePrivately } from "../files/private-file.ts";
 import { localCredential } from "../proxy/local-credential.ts";
-import { type LocalIdentity, writePrivately } from "../proxy/local-identity.ts";
+import type { LocalIdentity } from "../proxy/local-identity.ts";
 import { scopedName } from "./scope.ts";
 
 /** How long another program may hold the kubeconfig's lock, in milliseconds. */
@@ -59,7 +60,6 @@ export function kubeconfigText(entries: KubeconfigEntries): string {
 
 /** Writes a kubeconfig of its own, 0600. */
 export async function writeKubeconfig(file: string, entries: KubeconfigEntries): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await writePrivately(file, kubeconfigText(entries));
 }
 

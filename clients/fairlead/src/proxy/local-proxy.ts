@@ -154,7 +154,7 @@ export class LocalProxy {
     const asked = request.headers["sec-websocket-protocol"];
     const protocols = asked === undefined ? undefined : withoutBearerProtocol(asked);
     if (protocols) headers.push(header("Sec-WebSocket-Protocol", protocols));
-    const token = this.#token();
+    const token = await this.#token();
     headers.push(header("Authorization", `Bearer ${token}`));
     const head = create(RequestHeadSchema, {
       exchangeId: newExchangeId(),
