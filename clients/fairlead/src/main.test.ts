@@ -248,8 +248,9 @@ describe("a command that is not understood", () => {
   const mistakes: [what: string, args: string[], says: RegExp][] = [
     ["an unknown command", ["nonsense"], /unknown command 'nonsense'/],
     ["an unknown option", ["clusters", "--nonsense"], /unknown option '--nonsense'/],
-    ["no argument", ["proxy"], /missing required argument 'cluster'/],
-    ["one argument too many", ["kubeconfig", "a", "b"], /too many arguments/],
+    ["no cluster", ["proxy"], /which clusters\? name them, or give --all/],
+    ["a cluster by name and all of them", ["proxy", "prod", "--all"], /not both/],
+    ["one argument too many", ["whoami", "a"], /too many arguments/],
     ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, json/],
     ["a port that is none", ["proxy", "prod", "--port", "70000"], /a port is 1 to 65535/],
     ["no port to forward", ["forward", "prod", "svc/web"], /missing required argument 'ports'/],
@@ -285,7 +286,7 @@ describe("a command that fails", () => {
       () => ["clusters"],
       "MALFORMED_REQUEST",
       "client proxy",
-      /give --relay https:\/\/HOST:PORT or set FAIRLEAD_RELAY/,
+      /run `fairlead login https:\/\/HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY/,
     ],
     [
       "with a relay by http",
@@ -658,7 +659,9 @@ describe("a command that succeeds", () => {
       run(["kubeconfig", "prod", "--file", file, "--output", "json", ...toRelay()]),
       run(["kubeconfig", "prod", "--merge", ...toRelay()], { KUBECONFIG: merged }),
     ]);
-    expect(JSON.parse(outcomes[0]?.out ?? "")).toEqual({ kubeconfig: file, context: "fairlead-prod" });
+    expect(JSON.parse(outcomes[0]?.out ?? "")).toEqual({
+      ...{ kubeconfig: file, context: "fairlead-prod", contexts: ["fairlead-prod"] },
+    });
     expect(outcomes[1]?.told).toMatch(/Run `fairlead proxy prod` to use it/);
     for (const path of [file, merged]) {
       expect((await stat(path)).mode & 0o777).toBe(0o600);

@@ -4,6 +4,7 @@ export { errorCodeName, FairleadError, hopName } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
 export { FrameStream, type FrameStreamEvents } from "./frame-stream.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/access_rule_service_pb.ts";
+export * from "./gen/fairlead/client/v1alpha1/client_proxy_service_pb.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/caller_service_pb.ts";
 export * from "./gen/fairlead/cluster/v1alpha1/cluster_service_pb.ts";
 export { AccessService } from "./gen/fairlead/tunnel/v1alpha1/access_service_pb.ts";

@@ -5,7 +5,7 @@ import { loginToken } from "../login/login-token.ts";
 import type { OutputFormat } from "../output.ts";
 import { selectedProfile } from "../profiles/profiles-file.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
-import { tokenSource } from "../relay/token-source.ts";
+import { tokenIdentity, tokenSource } from "../relay/token-source.ts";
 
 /** Options of every command that talks to a relay. */
 export interface RelayOptions {
@@ -51,7 +51,9 @@ export function relayOf(options: RelayOptions, tokenOf = tokenSource): RelayConn
   }
   const { login } = profile ?? {};
   const ofLogin = login && loginToken({ name, relay: URL.parse(relay)?.origin ?? relay, login });
-  return connectToRelay(relay, options.relayCa ?? profile?.relayCa, tokenOf(options.tokenFile, ofLogin));
+  const token = tokenOf(options.tokenFile, ofLogin);
+  const identity = tokenIdentity(options.tokenFile, login && name);
+  return connectToRelay(relay, options.relayCa ?? profile?.relayCa, token, identity);
 }
 
 /** Reads `key=value` pairs. @throws FairleadError for one that is not */

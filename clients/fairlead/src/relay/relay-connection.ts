@@ -30,6 +30,8 @@ export interface RelayConnection {
   /** The authority of its certificate, if it is not one of the system's. */
   tls: { ca?: Buffer };
   token: TokenSource;
+  /** Whose token that is, in words; the same for the same source. */
+  identity: string;
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
   caller: Client<typeof CallerService>;
@@ -43,10 +45,17 @@ export interface RelayConnection {
  * Connects to a relay. Nothing is sent yet.
  *
  * @param address `https://HOST[:PORT]`
+ * @param token gives the caller's token
+ * @param identity whose token that is, in words
  * @param caFile authority that signed the relay's certificate; undefined for the system's. Verification cannot be turned off.
  * @throws FairleadError MALFORMED_REQUEST for an address or a file that cannot be used
  */
-export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
+export function connectToRelay(
+  address: string,
+  caFile: string | undefined,
+  token: TokenSource,
+  identity = "",
+): RelayConnection {
   const url = relayUrl(address);
   const tls = caFile === undefined ? {} : { ca: readCa(caFile) };
   const peer = { ...hostAndPortOf(url), tls };
@@ -61,6 +70,7 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     url,
     tls,
     token,
+    identity,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
     caller: createClient(CallerService, transport),

@@ -1,4 +1,6 @@
+import { hash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 
 /** Gives the caller's own token, as it is now. */
@@ -26,6 +28,19 @@ export function lateTokenSource(file: string | undefined, login?: TokenSource): 
     source ??= tokenSource(file, login);
     return source();
   };
+}
+
+/**
+ * Whose token a source gives, in words: the same for the same source, so that one process of it can serve others.
+ *
+ * @param profile the profile whose login counts, if one does
+ */
+export function tokenIdentity(file: string | undefined, profile: string | undefined): string {
+  if (file !== undefined && file !== "-") return `the token in ${resolve(file)}`;
+  const { FAIRLEAD_TOKEN: token = "" } = process.env;
+  if (file === undefined && token === "" && profile !== undefined) return `the login of ${profile}`;
+  // What came by standard input is not read twice: a process of its own each time.
+  return file === "-" ? `a token of process ${process.pid}` : `a token ${hash("sha256", token).slice(0, 12)}`;
 }
 
 function constant(text: string, where: string): TokenSource {
