@@ -62,7 +62,7 @@ export class Home {
 
   /** The address that `fairlead` opened the browser with, once. */
   async visited(): Promise<string> {
-    const url = await eventually(() => readFile(this.#visited, "utf8").catch(() => ""), {
+    const url = await eventually(async () => (await readFile(this.#visited, "utf8").catch(() => "")) || undefined, {
       what: "the browser to open",
     });
     await writeFile(this.#visited, "");

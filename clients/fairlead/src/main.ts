@@ -7,6 +7,7 @@ import { clustersCommand } from "./commands/clusters.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { disconnectCommand } from "./commands/disconnect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { execCommand } from "./commands/exec.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
@@ -37,6 +38,7 @@ for (const command of [
   loginCommand(),
   proxyCommand(),
   forwardCommand(),
+  execCommand(),
   clustersCommand(),
   kubeconfigCommand(),
   rulesCommand(),
