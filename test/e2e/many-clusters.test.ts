@@ -9,7 +9,7 @@ import { setScene } from "../support/scene.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 
 const { cluster } = await setScene();
-const NAMES = ["emea", "apac"];
+const NAMES = ["emea", "apac", "amer"];
 const more = new MoreClusters();
 let own: TunnelToTestbed;
 let home: Home;
@@ -38,13 +38,13 @@ const pidsOf = async (): Promise<number[]> =>
 
 describe("a proxy in the background", () => {
   it("is ready when the command returns, for all clusters, each by a context of its own", async () => {
-    const outcome = await home.run(["proxy", "--all", "--background", "--output", "json"]);
+    const outcome = await home.run(["proxy", "--label", "env=test", "--background", "--output", "json"]);
     expect(outcome).toMatchObject({ code: 0 });
     const { contexts } = JSON.parse(outcome.stdout);
     expect(contexts.map(({ context }: { context: string }) => context)).toEqual([
-      ...["fairlead-apac", "fairlead-emea", "fairlead-testbed"],
+      ...["fairlead-amer", "fairlead-apac", "fairlead-emea"],
     ]);
-    for (const name of ["fairlead-apac", "fairlead-testbed"]) {
+    for (const name of ["fairlead-apac", "fairlead-amer"]) {
       expect(await kubectl("--context", name, "get", "namespaces", "-o", "name")).toMatchObject({
         ...{ code: 0, stdout: expect.stringContaining("namespace/default") },
       });
@@ -84,19 +84,19 @@ describe("a proxy in the background", () => {
 describe("a proxy that is called again", () => {
   it("joins the first, however many are called at the same moment", async () => {
     const all = await Promise.all(
-      ["testbed", "emea", "apac", "emea"].map((name) => home.run(["proxy", name, "--background"])),
+      ["amer", "emea", "apac", "emea"].map((name) => home.run(["proxy", name, "--background"])),
     );
     expect(all.map(({ code, stderr }) => [code, /error/.test(stderr)])).toEqual(Array(4).fill([0, false]));
     expect(await pidsOf()).toHaveLength(1);
     const merged = parse(await readFile(home.file(".kube/config"), "utf8"));
     expect(merged.contexts).toHaveLength(3);
-    for (const name of ["testbed", ...NAMES]) {
+    for (const name of NAMES) {
       expect(await kubectl("--context", `fairlead-${name}`, "version")).toMatchObject({ code: 0 });
     }
   });
 
   it("joins one in the foreground, and returns", async () => {
-    const first = home.start(["proxy", "testbed", "--output", "json"]);
+    const first = home.start(["proxy", "amer", "--output", "json"]);
     await first.waitForOutput(/"ready":true/);
     expect(await home.run(["proxy", "emea"])).toMatchObject({ code: 0 });
     expect(await kubectl("--context", "fairlead-emea", "version")).toMatchObject({ code: 0 });
@@ -126,7 +126,7 @@ describe("contexts", () => {
   it("have the names and the namespace that the user wants, and are removed on request", async () => {
     await home.run(["kubeconfig", "--all", "--merge", "--context-name", "{cluster}", "--namespace", "kube-system"]);
     const merged = parse(await readFile(home.file(".kube/config"), "utf8"));
-    expect(merged.contexts.map(({ name }: { name: string }) => name)).toEqual(["apac", "emea", "testbed"]);
+    expect(merged.contexts.map(({ name }: { name: string }) => name)).toEqual(["amer", "apac", "emea", "testbed"]);
     expect(merged.contexts[0].context.namespace).toBe("kube-system");
     await home.run(["kubeconfig", "emea", "--remove"]);
     await home.run(["kubeconfig", "--all", "--remove"]);
@@ -146,14 +146,15 @@ describe("one command over many clusters", () => {
     const outcome = await exec("--all", "--", kubectlFile(), "get", "namespace", "default", "-o", "name");
     expect(outcome).toMatchObject({ code: 0, stderr: "" });
     expect(outcome.stdout.split("\n").sort()).toEqual([
-      ...["", "apac    | namespace/default", "emea    | namespace/default", "testbed | namespace/default"],
+      ...["", "amer    | namespace/default", "apac    | namespace/default", "emea    | namespace/default"],
+      "testbed | namespace/default",
     ]);
   });
 
   it("says which failed, and exits by the rule", async () => {
     const script = '[ "$FAIRLEAD_CLUSTER" != emea ] || exit 3';
     const failing = await exec("--all", "--", "sh", "-c", script);
-    expect(failing).toMatchObject({ code: 1, stderr: "2 of 3 succeeded; failed: emea (exit 3)\n" });
+    expect(failing).toMatchObject({ code: 1, stderr: "3 of 4 succeeded; failed: emea (exit 3)\n" });
     expect(await exec("--all", "--succeed-if", "any", "--", "sh", "-c", script)).toMatchObject({ code: 0 });
     expect(await exec("--all", "--succeed-if", "always", "--", "false")).toMatchObject({ code: 0 });
     expect(await exec("--all", "--succeed-if", "any", "--", "false")).toMatchObject({ code: 1 });
@@ -174,7 +175,7 @@ describe("one command over many clusters", () => {
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
-    expect(lines.map(({ cluster: name }) => name).sort()).toEqual(["apac", "emea"]);
+    expect(lines.map(({ cluster: name }) => name).sort()).toEqual(["amer", "apac", "emea"]);
     for (const line of lines) expect(line).toMatchObject({ code: 0, stdout: "aye\n", stderr: "nay\n" });
   });
 
