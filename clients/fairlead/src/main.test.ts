@@ -198,7 +198,7 @@ describe("doctor", () => {
   });
 
   it.each([
-    [["doctor"], /which relay\? give --relay/],
+    [["doctor"], /which relay\? run `fairlead login/],
     [["doctor", "--relay", "https://127.0.0.1:1", "--hold", "soon"], /a whole number of seconds is due/],
   ])("does not look with %j", async (args, says) => {
     const { code, out, told } = await run(args);
@@ -224,6 +224,13 @@ describe("--help", () => {
     ["access", "explain"],
     ["rbac"],
     ["doctor"],
+    ["login"],
+    ["logout"],
+    ["whoami"],
+    ["profiles"],
+    ["profiles", "use"],
+    ["profiles", "remove"],
+    ["exec"],
   ];
 
   it("of every command is listed, has examples that are commands, and names the global options", async () => {
