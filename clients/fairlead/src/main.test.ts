@@ -224,6 +224,7 @@ describe("--help", () => {
     ["access", "explain"],
     ["rbac"],
     ["doctor"],
+    ["completion"],
   ];
 
   it("of every command is listed, has examples that are commands, and names the global options", async () => {
@@ -250,7 +251,12 @@ describe("a command that is not understood", () => {
     ["an unknown option", ["clusters", "--nonsense"], /unknown option '--nonsense'/],
     ["no argument", ["proxy"], /missing required argument 'cluster'/],
     ["one argument too many", ["kubeconfig", "a", "b"], /too many arguments/],
-    ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, json/],
+    ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, wide, json, yaml, name/],
+    [
+      "a format that the command has not",
+      ["rbac", "--output", "wide"],
+      /rbac cannot answer as wide, but as text, json/,
+    ],
     ["a port that is none", ["proxy", "prod", "--port", "70000"], /a port is 1 to 65535/],
     ["no port to forward", ["forward", "prod", "svc/web"], /missing required argument 'ports'/],
     ["a port to forward that is none", ["forward", "prod", "svc/web", "80", "http"], /http is no port; write PORT/],

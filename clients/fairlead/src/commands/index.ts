@@ -61,4 +61,9 @@ export const COMMANDS: readonly LazyCommand[] = [
     description: "find the first hop that fails on the way to a cluster, and say what to do",
     load: async () => (await import("./doctor.ts")).doctorCommand(),
   },
+  {
+    name: "completion",
+    description: "print what makes your shell complete commands, options and clusters",
+    load: async () => (await import("./completion.ts")).completionCommand(),
+  },
 ];

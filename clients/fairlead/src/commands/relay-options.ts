@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { OutputFormat } from "../output.ts";
+import { OUTPUT_FORMATS, type OutputFormat } from "../output.ts";
 
 /** Options of every command that talks to a relay. */
 export interface RelayOptions {
@@ -19,5 +19,5 @@ export function addRelayOptions(program: Command): Command {
       ),
     )
     .option("--token-file <file>", "your token; - for standard input (default: the variable FAIRLEAD_TOKEN)")
-    .addOption(new Option("--output <format>", "how to answer").choices(["text", "json"]).default("text"));
+    .addOption(new Option("--output <format>", "how to answer").choices(OUTPUT_FORMATS).default("text"));
 }
