@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { run } from "@fairlead/images/run";
 import { NODE_FLAGS } from "@fairlead/service";
 import { inject } from "postject";
@@ -46,9 +46,9 @@ const isLikeOurs = (target: Target): boolean =>
 
 function blob(target: Target, { main, assets }: Program, folder: string): Buffer {
   const [config, output] = [join(folder, "sea.json"), join(folder, "sea.blob")];
-  const own = { main, output, assets, useCodeCache: isLikeOurs(target) };
+  const own = { main: basename(main), output, assets, useCodeCache: isLikeOurs(target) };
   writeFileSync(config, JSON.stringify({ ...own, execArgv: NODE_FLAGS, disableExperimentalSEAWarning: true }));
   // With the flags that it will run with: V8 takes no compiled code that was made with others.
-  run(process.execPath, [...NODE_FLAGS, "--experimental-sea-config", config]);
+  run(process.execPath, [...NODE_FLAGS, "--experimental-sea-config", config], dirname(main)); // its path is in the blob
   return readFileSync(output);
 }
