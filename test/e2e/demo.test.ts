@@ -13,6 +13,7 @@ const main = resolve(import.meta.dirname, "../../demo/dist/main.js");
 interface Ready {
   kubeconfig: string;
   relay: string;
+  cluster: string;
   pids: Record<string, number>;
   hopMilliseconds: Record<string, number>;
 }
@@ -61,21 +62,23 @@ describe("the demo on one's own cluster", () => {
   it("leads there with the role view, and removes what it made", async () => {
     const admin = kubectls(cluster).at(-1)?.kubectl.against(cluster.adminKubeconfig);
     const context = (await admin?.run(["config", "current-context"]))?.stdout.trim() ?? "";
+    const demo = startDemo("--kubeconfig", cluster.adminKubeconfig, "--context", context, "--output", "json");
+    const { kubeconfig, cluster: target } = await untilReady(demo);
+    const name = /what is made there is named (fairlead-demo-[a-z0-9]+)$/.exec(target)?.[1] ?? "";
+    // By its name: what other tests make on this cluster at the same time has others.
     const made = async (): Promise<string[]> => {
       const outcome = await admin?.run(["get", "clusterrolebindings,clusterroles,namespaces", "-o", "name"]);
-      return (outcome?.stdout ?? "").split("\n").filter((name) => name.includes("fairlead-demo-"));
+      expect(outcome).toMatchObject({ code: 0 });
+      return (outcome?.stdout ?? "").split("\n").filter((line) => line.includes(name));
     };
-    const before = await made(); // the tunnel under test has its own
-    const demo = startDemo("--kubeconfig", cluster.adminKubeconfig, "--context", context, "--output", "json");
-    const { kubeconfig } = await untilReady(demo);
     const person = kubectls(cluster).at(-1)?.kubectl.against(kubeconfig);
     expect(await person?.run(["auth", "can-i", "list", "pods"])).toMatchObject({ code: 0, stdout: "yes\n" });
     expect(await person?.run(["auth", "can-i", "create", "pods"])).toMatchObject({ code: 1, stdout: "no\n" });
-    expect((await made()).length).toBeGreaterThan(before.length);
+    expect(await made()).toHaveLength(4);
 
     demo.signal("SIGTERM");
     await demo.exited;
-    const isUndone = async (): Promise<boolean> => (await made()).join() === before.join();
+    const isUndone = async (): Promise<boolean> => (await made()).length === 0;
     await eventually(isUndone, { what: "all that the demo made to be gone" });
   });
 });

@@ -198,7 +198,7 @@ describe("doctor", () => {
   });
 
   it.each([
-    [["doctor"], /which relay\? give --relay/],
+    [["doctor"], /which relay\? run `fairlead login https:.*`, or give --relay/],
     [["doctor", "--relay", "https://127.0.0.1:1", "--hold", "soon"], /a whole number of seconds is due/],
   ])("does not look with %j", async (args, says) => {
     const { code, out, told } = await run(args);
@@ -249,8 +249,9 @@ describe("a command that is not understood", () => {
   const mistakes: [what: string, args: string[], says: RegExp][] = [
     ["an unknown command", ["nonsense"], /unknown command 'nonsense'/],
     ["an unknown option", ["clusters", "--nonsense"], /unknown option '--nonsense'/],
-    ["no argument", ["proxy"], /missing required argument 'cluster'/],
-    ["one argument too many", ["kubeconfig", "a", "b"], /too many arguments/],
+    ["no cluster", ["proxy"], /which clusters\? name them, or give --all/],
+    ["a cluster by name and all of them", ["proxy", "prod", "--all"], /not both/],
+    ["one argument too many", ["whoami", "a"], /too many arguments/],
     ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, wide, json, yaml, name/],
     [
       "a format that the command has not",
@@ -291,7 +292,7 @@ describe("a command that fails", () => {
       () => ["clusters"],
       "MALFORMED_REQUEST",
       "client proxy",
-      /give --relay https:\/\/HOST:PORT or set FAIRLEAD_RELAY/,
+      /run `fairlead login https:\/\/HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY/,
     ],
     [
       "with a relay by http",
@@ -664,7 +665,9 @@ describe("a command that succeeds", () => {
       run(["kubeconfig", "prod", "--file", file, "--output", "json", ...toRelay()]),
       run(["kubeconfig", "prod", "--merge", ...toRelay()], { KUBECONFIG: merged }),
     ]);
-    expect(JSON.parse(outcomes[0]?.out ?? "")).toEqual({ kubeconfig: file, context: "fairlead-prod" });
+    expect(JSON.parse(outcomes[0]?.out ?? "")).toEqual({
+      ...{ kubeconfig: file, context: "fairlead-prod", contexts: ["fairlead-prod"] },
+    });
     expect(outcomes[1]?.told).toMatch(/Run `fairlead proxy prod` to use it/);
     for (const path of [file, merged]) {
       expect((await stat(path)).mode & 0o777).toBe(0o600);

@@ -65,12 +65,13 @@ export async function programWith(called: string | undefined): Promise<Command> 
 
 const EXAMPLES = `
 Examples:
+  fairlead login https://relay.example.com
   fairlead clusters                    # what you may reach
   fairlead proxy prod-eu1              # point kubectl at a cluster
   fairlead forward prod-eu1 svc/web 8080:80   # reach a Service of it
   fairlead doctor prod-eu1             # which hop fails, and what to do
 
-Set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.`;
+Without a login: set FAIRLEAD_RELAY and FAIRLEAD_TOKEN, or give --relay and --token-file.`;
 
 /** Help whose examples are the commands that were called. */
 const asPlugin = (text: string): string => text.replaceAll(/^ {2}fairlead /gm, "  kubectl fairlead ");

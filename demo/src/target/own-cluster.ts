@@ -29,9 +29,9 @@ export async function ownCluster(options: OwnClusterOptions, folder: string, use
   }
   admin.setCurrentContext(options.context);
   const impersonatorKubeconfig = join(folder, "identity-proxy.kubeconfig");
-  const { undo } = await prepareCluster(admin, user, options.role, impersonatorKubeconfig);
+  const { name, undo } = await prepareCluster(admin, user, options.role, impersonatorKubeconfig);
   return {
-    description: `your cluster (context ${options.context}), as ${user} with the role ${options.role}`,
+    description: `your cluster (context ${options.context}), as ${user} with the role ${options.role}; what is made there is named ${name}`,
     cluster: "own",
     impersonatorKubeconfig,
     pids: {},

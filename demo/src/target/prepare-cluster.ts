@@ -8,6 +8,8 @@ const TOKEN_SECONDS = 24 * 60 * 60;
 
 /** What was made in the cluster for the demo. */
 export interface Prepared {
+  /** What all of it is named, or begins with. */
+  name: string;
   /** Removes all of it. */
   undo(): Promise<void>;
 }
@@ -48,7 +50,7 @@ export async function prepareCluster(
     await bind(rbac, name, name, { kind: "ServiceAccount", name: "identity-proxy", namespace: name });
     await bind(rbac, `${name}-person`, role, { kind: "User", name: user, apiGroup: "rbac.authorization.k8s.io" });
     await writeKubeconfig(admin, await serviceAccountToken(admin, name), file);
-    return { undo };
+    return { name, undo };
   } catch (error) {
     await undo();
     throw error;

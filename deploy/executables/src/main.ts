@@ -43,6 +43,8 @@ async function makeProgram(folder: string): Promise<{ program: Program; licences
   const packages = await bundle(ROOT, "clients/fairlead/dist/main.js", main, {
     format: "cjs",
     banner: {},
+    // Native code of each system, which cannot be in there: the command does without a keychain.
+    external: ["@napi-rs/keyring"],
     minifySyntax: true,
     minifyWhitespace: true,
     // A file of no module has no address; what is read beside the program is an asset instead.

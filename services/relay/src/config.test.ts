@@ -55,7 +55,25 @@ describe("the relay's configuration", () => {
       webhook: undefined,
       limits: DEFAULT_LIMITS,
       oldestVersions: { client: "", agent: "" },
+      login: undefined,
     });
+  });
+
+  it("has how people get a token, with scopes that most providers know", async () => {
+    const login = { issuer: "https://login.example.com", clientId: "fairlead" };
+    const scopes = ["openid", "profile", "email", "offline_access"];
+    expect(await read(stringify({ ...GOOD, login }))).toMatchObject({ login: { ...login, scopes, resource: "" } });
+    const own = { ...login, scopes: ["openid"], resource: "api://fairlead" };
+    expect(await read(stringify({ ...GOOD, login: own }))).toMatchObject({ login: own });
+  });
+
+  it.each([
+    ["an issuer without TLS", { issuer: "http://login.example.com", clientId: "x" }, /login\.issuer: an https/],
+    ["no client", { issuer: "https://login.example.com" }, /login\.clientId: a text is due/],
+    ["scopes that are no list", { issuer: "https://a.example", clientId: "x", scopes: "openid" }, /login\.scopes/],
+    ["a secret", { issuer: "https://a.example", clientId: "x", clientSecret: "y" }, /login\.clientSecret: not a key/],
+  ])("with a login that has %s stops the start", async (_what, login, says) => {
+    await expect(read(stringify({ ...GOOD, login }))).rejects.toThrow(says);
   });
 
   it("may have an authority for agents of its own, and a shorter life of their certificates", async () => {

@@ -20,7 +20,21 @@ export interface RelayConfig {
   webhook: WebhookConfig | undefined;
   limits: Limits;
   oldestVersions: OldestVersions;
+  /** How people get a token; undefined: clients are told nothing of it. */
+  login: LoginConfig | undefined;
 }
+
+/** How people get a token: the relay tells clients, and has no part in it. */
+export interface LoginConfig {
+  issuer: string;
+  clientId: string;
+  scopes: string[];
+  /** What an access token is asked for; empty: the ID token counts. */
+  resource: string;
+}
+
+/** What most providers need to give an ID token with a name and groups, and a refresh token. */
+const DEFAULT_SCOPES = ["openid", "profile", "email", "offline_access"];
 
 /** What agents attach with. */
 export interface AgentsConfig {
@@ -63,7 +77,7 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
   const keys = [
     ...["listen", "tls", "database", "authentication", "administrators", "agents", "webhook", "limits"],
-    "oldestVersions",
+    ...["oldestVersions", "login"],
   ];
   const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
@@ -84,6 +98,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
     webhook: root.webhook === undefined ? undefined : webhookConfig(root.webhook, path),
     limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
     oldestVersions: oldestVersions(root.oldestVersions ?? {}),
+    login: root.login === undefined ? undefined : loginConfig(root.login),
   };
 }
 
@@ -134,6 +149,23 @@ function oldestVersions(value: unknown): OldestVersions {
     throw new Error(`oldestVersions.${at}: a version such as 0.1.0 is due`);
   };
   return { client: version(client, "client"), agent: version(agent, "agent") };
+}
+
+function loginConfig(value: unknown): LoginConfig {
+  const {
+    issuer,
+    clientId,
+    scopes = DEFAULT_SCOPES,
+    resource = "",
+  } = mapping(value, "login", [...["issuer", "clientId", "scopes", "resource"]]);
+  const url = text(issuer, "login.issuer");
+  if (URL.parse(url)?.protocol !== "https:") throw new Error("login.issuer: an https:// address is due");
+  return {
+    issuer: url,
+    clientId: text(clientId, "login.clientId"),
+    scopes: texts(scopes, "login.scopes"),
+    resource: resource === "" ? "" : text(resource, "login.resource"),
+  };
 }
 
 function mapping(value: unknown, at: string, known: readonly string[]): Record<string, unknown> {

@@ -8,6 +8,7 @@ import { AgentIdentity } from "@fairlead/agent-identity";
 import { CertificateAuthority, requestedKey } from "@fairlead/certificates";
 import {
   AccessRuleService,
+  CallerService,
   ClusterService,
   EnrolmentService,
   GrpcConnection,
@@ -41,6 +42,7 @@ export interface Rpc {
   accessRules: Client<typeof AccessRuleService>;
   enrolment: Client<typeof EnrolmentService>;
   relay: Client<typeof RelayService>;
+  caller: Client<typeof CallerService>;
 }
 
 /** A whole relay in this process, on a free port, with an issuer and a folder of its own. `root` administers it. */
@@ -53,6 +55,8 @@ export class RelayFixture {
   certificateSeconds = 86_400;
   /** The oldest versions that it supports; likewise. */
   oldestVersions: { client?: string; agent?: string } = {};
+  /** How people get a token, as the configuration has it. */
+  login: object | undefined;
   readonly #tls: RelayTls;
   readonly #sessions: Http2SessionManager[] = [];
   readonly #connections: GrpcConnection[] = [];
@@ -133,6 +137,7 @@ export class RelayFixture {
       accessRules: createClient(AccessRuleService, transport),
       enrolment: createClient(EnrolmentService, transport),
       relay: createClient(RelayService, transport),
+      caller: createClient(CallerService, transport),
     };
   }
 
@@ -204,6 +209,7 @@ export class RelayFixture {
         agents: { certificateSeconds: this.certificateSeconds },
         limits: this.#limits,
         oldestVersions: this.oldestVersions,
+        ...(this.login && { login: this.login }),
       }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);

@@ -1,6 +1,13 @@
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { openVerifier, TokenVerifier } from "@fairlead/authentication";
-import { AccessRuleService, ClusterService, EnrolmentService, Hop, RelayService } from "@fairlead/protocol";
+import {
+  AccessRuleService,
+  CallerService,
+  ClusterService,
+  EnrolmentService,
+  Hop,
+  RelayService,
+} from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import { type DynamicModule, Module } from "@nestjs/common";
 import { AccessRules } from "./access/access-rules.ts";
@@ -23,6 +30,7 @@ import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { logRefusal } from "./limits/refusal.ts";
 import { accessRuleService } from "./rpc/access-rule-service.ts";
 import { callerInterceptor, errorInterceptor } from "./rpc/caller.ts";
+import { callerService } from "./rpc/caller-service.ts";
 import { clusterMessages } from "./rpc/cluster-message.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
 import { enrolmentService } from "./rpc/enrolment-service.ts";
@@ -157,8 +165,9 @@ export class RelayModule {
                 router
                   .service(ClusterService, clusterService(parts), people)
                   .service(AccessRuleService, accessRuleService(admission, clusters, rules, access), people)
+                  .service(CallerService, callerService(admission), people)
                   .service(EnrolmentService, enrolment, anybody)
-                  .service(RelayService, relayService(config.oldestVersions), anybody),
+                  .service(RelayService, relayService(config.oldestVersions, config.login), anybody),
             });
           },
         },

@@ -47,8 +47,8 @@ async function runDoctor(cluster: string | undefined, _own: unknown, command: Co
 /** Notes the tokens that are taken, and so sent: an answer may have them in it. */
 function noting(relay: RelayConnection): { relay: RelayConnection; sent: ReadonlySet<string> } {
   const sent = new Set<string>();
-  const token = (): string => {
-    const taken = relay.token();
+  const token = async (): Promise<string> => {
+    const taken = await relay.token();
     sent.add(taken);
     return taken;
   };

@@ -1,25 +1,33 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { refuseUnverifiedTls } from "@fairlead/service";
 import { InvalidArgumentError } from "commander";
+import { loginToken } from "../login/login-token.ts";
+import { selectedProfile } from "../profiles/profiles-file.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
-import { tokenSource } from "../relay/token-source.ts";
+import { tokenIdentity, tokenSource } from "../relay/token-source.ts";
 import type { RelayOptions } from "./relay-options.ts";
 
 export type { RelayOptions };
 
 /**
- * Connects to the relay that the options name.
+ * Connects to the relay that the options name, or the user's profile.
  *
  * @param tokenOf gives the token source; by default one that fails at once if there is no token
  * @throws FairleadError if they name none
  */
-export function relayOf({ relay, relayCa, tokenFile }: RelayOptions, tokenOf = tokenSource): RelayConnection {
+export function relayOf(options: RelayOptions, tokenOf = tokenSource): RelayConnection {
   refuseUnverifiedTls();
+  const { name = "", profile } = selectedProfile(options) ?? {};
+  const relay = options.relay ?? profile?.relay;
   if (relay === undefined) {
-    const sentence = "which relay? give --relay https://HOST:PORT or set FAIRLEAD_RELAY";
+    const sentence = "which relay? run `fairlead login https://HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
   }
-  return connectToRelay(relay, relayCa, tokenOf(tokenFile));
+  const { login } = profile ?? {};
+  const ofLogin = login && loginToken({ name, relay: URL.parse(relay)?.origin ?? relay, login });
+  const token = tokenOf(options.tokenFile, ofLogin);
+  const identity = tokenIdentity(options.tokenFile, login && name);
+  return connectToRelay(relay, options.relayCa ?? profile?.relayCa, token, identity);
 }
 
 /** Reads `key=value` pairs. @throws FairleadError for one that is not */

@@ -12,8 +12,13 @@ export interface LazyCommand {
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly LazyCommand[] = [
   {
+    name: "login",
+    description: "log in to a relay, for all its clusters",
+    load: async () => (await import("./login.ts")).loginCommand(),
+  },
+  {
     name: "proxy",
-    description: "run a local proxy for a cluster and point kubectl at it",
+    description: "run a local proxy for clusters and point kubectl at it",
     load: async () => (await import("./proxy.ts")).proxyCommand(),
   },
   {
@@ -22,13 +27,18 @@ export const COMMANDS: readonly LazyCommand[] = [
     load: async () => (await import("./forward.ts")).forwardCommand(),
   },
   {
+    name: "exec",
+    description: "run a command once for each of many clusters, several at once",
+    load: async () => (await import("./exec.ts")).execCommand(),
+  },
+  {
     name: "clusters",
     description: "list the clusters that you may reach, and keep them as an administrator",
     load: async () => (await import("./clusters.ts")).clustersCommand(),
   },
   {
     name: "kubeconfig",
-    description: "print or write a cluster's kubeconfig, which points at `fairlead proxy CLUSTER`",
+    description: "print, write or remove clusters' contexts, which point at `fairlead proxy`",
     load: async () => (await import("./kubeconfig.ts")).kubeconfigCommand(),
   },
   {
@@ -60,6 +70,21 @@ export const COMMANDS: readonly LazyCommand[] = [
     name: "doctor",
     description: "find the first hop that fails on the way to a cluster, and say what to do",
     load: async () => (await import("./doctor.ts")).doctorCommand(),
+  },
+  {
+    name: "whoami",
+    description: "say who you are to the relay, and until when",
+    load: async () => (await import("./whoami.ts")).whoamiCommand(),
+  },
+  {
+    name: "profiles",
+    description: "list the relays that you logged in to, and choose the current one",
+    load: async () => (await import("./profiles.ts")).profilesCommand(),
+  },
+  {
+    name: "logout",
+    description: "forget your login to a relay, and have its issuer take it back",
+    load: async () => (await import("./logout.ts")).logoutCommand(),
   },
   {
     name: "completion",

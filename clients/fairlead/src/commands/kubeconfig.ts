@@ -1,88 +1,65 @@
-import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
 import { Command } from "commander";
-import {
-  defaultKubeconfig,
-  type KubeconfigEntries,
-  kubeconfigText,
-  localEntries,
-  mergeKubeconfig,
-  writeKubeconfig,
-} from "../kubeconfig/kubeconfig.ts";
+import { clusterAccesses, saveKubeconfig } from "../kubeconfig/cluster-access.ts";
+import { defaultKubeconfig, kubeconfigText, removeFromKubeconfig } from "../kubeconfig/kubeconfig.ts";
 import { type ScopeOptions, scopeOf } from "../kubeconfig/scope.ts";
 import { print, printJson, tell } from "../output.ts";
-import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
-import type { RelayConnection } from "../relay/relay-connection.ts";
+import { addContextOptions, type ContextOptions, checkSelection, clustersOf } from "./context-options.ts";
 import { port, type RelayOptions, relayOf } from "./global-options.ts";
 
-/** All contexts of ours begin so. A relay must not be able to replace others in the user's kubeconfig. */
-const CONTEXT_PREFIX = "fairlead-";
-
-/** A cluster's kubeconfig, and the local proxy that it points at. */
-export interface ClusterAccess {
-  entries: KubeconfigEntries;
-  identity: LocalIdentity;
+interface KubeconfigOptions extends RelayOptions, ScopeOptions, ContextOptions {
+  merge?: boolean;
+  remove?: boolean;
+  port?: number;
 }
 
-/**
- * Asks the relay for the kubeconfig of a cluster with the caller's token, and points it at the local proxy.
- *
- * @param port the local proxy's port, where it is not to be the cluster's own
- * @param scope what the context is to be kept from
- * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE, PROTOCOL_VIOLATION
- */
-export async function clusterAccess(
-  relay: RelayConnection,
-  cluster: string,
-  { port, scope }: { port?: number | undefined; scope?: Scope | undefined } = {},
-): Promise<ClusterAccess> {
-  const { contextName, namespace } = await relay.clusters.getKubeconfig({ cluster });
-  if (contextName !== CONTEXT_PREFIX + cluster) {
-    const sentence = `it names the context ${contextName}, which may be another's in your kubeconfig; it was not written`;
-    throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, sentence);
-  }
-  const kept = await localIdentity(relay.url, cluster);
-  const identity = port === undefined ? kept : { ...kept, port };
-  return { entries: localEntries(contextName, namespace, identity, scope), identity };
-}
-
-/** Writes the kubeconfig where the options say. @returns the file */
-export async function saveKubeconfig(entries: KubeconfigEntries, file: string | undefined): Promise<string> {
-  if (file !== undefined) {
-    await writeKubeconfig(file, entries);
-    return file;
-  }
-  const merged = defaultKubeconfig();
-  await mergeKubeconfig(merged, entries);
-  return merged;
-}
-
-/** `fairlead kubeconfig`: the kubeconfig of a cluster, without running its proxy. */
+/** `fairlead kubeconfig`: the kubeconfig of clusters, without running their proxy. */
 export function kubeconfigCommand(): Command {
-  return new Command("kubeconfig")
-    .description("print or write a cluster's kubeconfig, which points at `fairlead proxy CLUSTER`")
-    .argument("<cluster>", "the cluster")
-    .option("--file <file>", "write it to this file (0600)")
-    .option("--merge", "put it into your kubeconfig and make it the current context")
+  const command = new Command("kubeconfig")
+    .description("print, write or remove clusters' contexts, which point at `fairlead proxy`")
+    .argument("[clusters...]", "the clusters")
+    .option("--merge", "put them into your kubeconfig; a single one becomes the current context")
+    .option("--remove", "remove their contexts from your kubeconfig, or from --file")
     .option("--port <port>", "the proxy's port, where it runs with --port", port)
     .option("--read-only", "a context that can only read: no change, no exec, no port-forward")
-    .option("--groups <names>", 'a context for which only these of your groups count, as in dev,ops; "" for none')
-    .addHelpText("after", EXAMPLES)
-    .action(async (cluster: string, _own: unknown, command: Command) => {
-      const options = command.optsWithGlobals<
-        RelayOptions & ScopeOptions & { file?: string; merge?: boolean; port?: number }
-      >();
-      const scope = scopeOf(options);
-      const { entries } = await clusterAccess(relayOf(options), cluster, { port: options.port, scope });
-      if (options.file === undefined && !options.merge) return print(kubeconfigText(entries).trimEnd());
-      const file = await saveKubeconfig(entries, options.file);
-      if (options.output === "json") printJson({ kubeconfig: file, context: entries.name });
-      else tell(`Context ${entries.name} is in ${file}. Run \`fairlead proxy ${cluster}\` to use it.`);
-    });
+    .option("--groups <names>", 'a context for which only these of your groups count, as in dev,ops; "" for none');
+  return addContextOptions(command).addHelpText("after", EXAMPLES).action(runKubeconfig);
 }
 
 const EXAMPLES = `
 Examples:
   fairlead kubeconfig prod-eu1 --merge
+  fairlead kubeconfig --all --merge --context-name "{cluster}" --namespace shop
   fairlead kubeconfig prod-eu1 --file ./prod-eu1.conf
   fairlead kubeconfig prod-eu1 --groups dev --merge
-  fairlead kubeconfig prod-eu1 --read-only --file ./for-an-agent.conf`;
+  fairlead kubeconfig prod-eu1 --read-only --file ./for-an-agent.conf
+  fairlead kubeconfig --all --remove`;
+
+async function runKubeconfig(named: string[], _own: unknown, command: Command): Promise<void> {
+  const options = command.optsWithGlobals<KubeconfigOptions>();
+  checkSelection(named, options);
+  const scope = scopeOf(options);
+  if (options.remove) return remove(named, options);
+  const relay = relayOf(options);
+  const { port, contextName, namespace } = options;
+  const wishes = { port, scope, contextName, namespace };
+  const accesses = await clusterAccesses(relay, await clustersOf(relay, named, options), wishes);
+  const contexts = accesses.map(({ entries }) => entries.name);
+  if (options.file === undefined && !options.merge) {
+    return print(kubeconfigText(accesses.map(({ entries }) => entries)).trimEnd());
+  }
+  const file = await saveKubeconfig(accesses, options.file);
+  if (options.output === "json") return printJson({ kubeconfig: file, context: contexts[0], contexts });
+  tell(`${contexts.join(", ")} ${contexts.length === 1 ? "is" : "are"} in ${file}.`);
+  tell(
+    `Run \`fairlead proxy ${accesses.map(({ cluster }) => cluster).join(" ")}\` to use ${contexts.length === 1 ? "it" : "them"}.`,
+  );
+}
+
+/** Nobody is asked: a cluster that is gone, or out of reach, leaves a context too. */
+async function remove(named: string[], options: KubeconfigOptions): Promise<void> {
+  const clusters = options.all ? undefined : new Set(named);
+  const file = options.file ?? defaultKubeconfig();
+  const gone = await removeFromKubeconfig(file, ({ cluster }) => clusters?.has(cluster) ?? true);
+  if (options.output === "json") return printJson({ kubeconfig: file, removed: gone });
+  tell(gone.length === 0 ? `There is none of them in ${file}.` : `${gone.join(", ")}: removed from ${file}.`);
+}

@@ -9,6 +9,9 @@ const OFFER_NOTHING = ":4";
 /** How long the relay may take to list clusters, in milliseconds: somebody has pressed a key. */
 const RELAY_TIMEOUT_MS = 1_000;
 
+/** What an argument is called whose values are clusters' names. */
+const CLUSTERS = /^clusters?$/;
+
 /** A word, and what it means. */
 type Candidate = readonly [word: string, description: string];
 
@@ -38,7 +41,7 @@ async function candidatesFor(line: CommandLine, word: string): Promise<readonly 
     return optionsOf(command).flatMap(({ long, description }): Candidate[] => (long ? [[long, description]] : []));
   }
   const names = mayBeCommand ? command.commands.map((each): Candidate => [each.name(), each.description()]) : [];
-  const values = argument?.name() === "cluster" ? await clusters(line) : choices(argument?.argChoices);
+  const values = CLUSTERS.test(argument?.name() ?? "") ? await clusters(line) : choices(argument?.argChoices);
   return [...names, ...values];
 }
 

@@ -19,15 +19,15 @@ const SHELLS: [name: string, program: string, script: string][] = [
   [
     "bash",
     "bash",
-    `source <(fairlead completion bash); COMP_LINE=$LINE; COMP_POINT=\${#LINE}
+    `source ~/bash; COMP_LINE=$LINE; COMP_POINT=\${#LINE}
      _fairlead; printf '%s\\n' "\${COMPREPLY[@]}"`,
   ],
-  ["fish", "fish", 'fairlead completion fish | source; complete -C "$LINE" | string replace -r "\\t.*" ""; true'],
+  ["fish", "fish", 'source ~/fish; complete -C "$LINE" | string replace -r "\\t.*" ""; true'],
   [
     "zsh",
     "zsh",
     `compdef() { : }; _describe() { print -l -- "\${(@)\${(P)2}%%:*}" }; _files() { : }
-     source <(fairlead completion zsh); words=("\${(@s: :)LINE}"); CURRENT=$#words; _fairlead`,
+     source ~/zsh; words=("\${(@s: :)LINE}"); CURRENT=$#words; _fairlead`,
   ],
 ];
 const isHere = (program: string): boolean => {
@@ -66,6 +66,7 @@ beforeAll(async () => {
     ...{ PATH: `${folder}:${process.env.PATH}`, HOME: folder, NODE_COMPILE_CACHE: COMPILE_CACHE },
     ...{ FAIRLEAD_RELAY: relay.url.origin, FAIRLEAD_RELAY_CA: join(folder, "ca.crt"), FAIRLEAD_TOKEN: "a.token" },
   };
+  for (const [name] of HERE) await writeFile(join(folder, name), await run("fairlead", ["completion", name]));
 });
 
 afterAll(async () => {
@@ -79,7 +80,7 @@ async function run(program: string, args: string[], other: Record<string, string
 
 describe.each(HERE)("%s", (_name, program, script) => {
   it.each([
-    ["a command", "fairlead pro", ["proxy"]],
+    ["a command", "fairlead kub", ["kubeconfig"]],
     ["a command of a command", "fairlead clusters jo", ["join-service-account", "join-token"]],
     ["an option", "fairlead proxy --dp", ["--dpop-key"]],
     ["an option's value", "fairlead clusters --output w", ["wide"]],

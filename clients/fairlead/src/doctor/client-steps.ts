@@ -92,7 +92,7 @@ async function asked(
 ): Promise<string> {
   const connection = relay.openLanes(() => {}); // one call is made
   try {
-    return await call(connection, relay.token());
+    return await call(connection, await relay.token());
   } catch (cause) {
     const code = cause instanceof FairleadError ? cause.code : ErrorCode.UNSPECIFIED;
     throw new Failure(check, reasonOf(cause), REMEDIES.get(code) ?? UNJUDGED, { cause });

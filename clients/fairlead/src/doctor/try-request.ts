@@ -38,7 +38,7 @@ export async function tryRequest(relay: RelayConnection, cluster: string, key: P
   const pool = new LanePool(relay.url, relay.openLanes);
   const startedAt = performance.now();
   try {
-    const frame = await requestFrame(relay.token(), cluster, key);
+    const frame = await requestFrame(await relay.token(), cluster, key);
     const { status, body } = await answerOn(await pool.take(() => false), frame);
     const said = `GET ${TARGET} brought HTTP ${status} of the apiserver in ${Math.round(performance.now() - startedAt)} ms`;
     if (status >= 500) throw new Failure("apiserver", `${said}: ${body}`, "in the cluster: see kube-apiserver's log");

@@ -77,7 +77,7 @@ export class ServiceRequests {
   }
 
   async #make(port: ServicePort, upgrade: string): Promise<MadeRequest> {
-    const token = this.#token();
+    const token = await this.#token();
     const head = create(RequestHeadSchema, {
       exchangeId: newExchangeId(),
       cluster: this.#cluster,

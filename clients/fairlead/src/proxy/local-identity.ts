@@ -1,8 +1,9 @@
 import { hash, randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expiryOf, selfSigned } from "@fairlead/certificates";
+import { stateFolder } from "../files/folders.ts";
+import { writePrivately } from "../files/private-file.ts";
 
 /** The local proxy's ports lie here: registered for nobody, and below what systems give out by themselves. */
 const FIRST_PORT = 20_000;
@@ -43,26 +44,8 @@ export async function localIdentity(relay: URL, cluster: string): Promise<LocalI
     localToken: kept?.localToken ?? randomBytes(32).toString("base64url"),
     ...made,
   };
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   await writePrivately(file, JSON.stringify(identity));
   return identity;
-}
-
-/** Writes a file that only this user can read, whole or not at all. */
-export async function writePrivately(file: string, text: string): Promise<void> {
-  const temporary = `${file}.${randomBytes(6).toString("hex")}`;
-  try {
-    await writeFile(temporary, text, { mode: 0o600, flag: "wx" });
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** XDG Base Directory: state that is worth keeping between runs, and is not configuration. */
-function stateFolder(): string {
-  return join(process.env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "fairlead");
 }
 
 function endsAtMs({ cert }: LocalIdentity): number {

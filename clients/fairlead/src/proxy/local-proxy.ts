@@ -53,6 +53,7 @@ export class LocalProxy {
   readonly #renewal: TokenRenewal;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #port = 0;
   /** Answers that are not out yet, by connection. */
   readonly #answering = new WeakMap<Socket, number>();
 
@@ -84,11 +85,16 @@ export class LocalProxy {
     this.#server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket));
   }
 
+  /** Its port on 127.0.0.1. */
+  get port(): number {
+    return this.#port;
+  }
+
   get socketCount(): number {
     return this.#sockets.size;
   }
 
-  /** Listens on 127.0.0.1. @throws FairleadError ALREADY_EXISTS if the port is taken */
+  /** Listens on 127.0.0.1; at any port if that of its identity is 0. @throws FairleadError ALREADY_EXISTS if the port is taken */
   async start(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const { port } = this.#identity;
@@ -99,6 +105,8 @@ export class LocalProxy {
     });
     this.#server.listen(port, "127.0.0.1", resolve);
     await promise;
+    const address = this.#server.address();
+    this.#port = typeof address === "object" && address ? address.port : port;
   }
 
   /** Ends all connections. */
@@ -148,13 +156,13 @@ export class LocalProxy {
 
   /** Checks a request and makes its head: the local credential goes out, the caller's own comes in. */
   async #headOf(request: IncomingMessage, upgrade: string): Promise<{ head: RequestHead; token: string }> {
-    const { scope } = checkLocalAccess(request, this.#identity.port, this.#identity.localToken);
+    const { scope } = checkLocalAccess(request, this.port, this.#identity.localToken);
     checkRequest(request, Hop.CLIENT_PROXY);
     const headers = toFrameHeaders(request.rawHeaders, LOCAL_HEADERS);
     const asked = request.headers["sec-websocket-protocol"];
     const protocols = asked === undefined ? undefined : withoutBearerProtocol(asked);
     if (protocols) headers.push(header("Sec-WebSocket-Protocol", protocols));
-    const token = this.#token();
+    const token = await this.#token();
     headers.push(header("Authorization", `Bearer ${token}`));
     const head = create(RequestHeadSchema, {
       exchangeId: newExchangeId(),

@@ -89,11 +89,11 @@ export class TokenRenewal {
   async #look(): Promise<void> {
     const nowMs = Date.now();
     const due = [...this.#live].filter(({ dueAtMs }) => dueAtMs <= nowMs);
-    const newest = due.length > 0 && !this.#looking ? this.#newest() : undefined;
-    if (newest === undefined) return;
+    if (due.length === 0 || this.#looking) return;
     this.#looking = true;
-    for (const live of due) {
-      const isNewer = newest.expiresAtMs > live.expiresAtMs && newest.token !== live.refused;
+    const newest = await this.#newest();
+    for (const live of newest ? due : []) {
+      const isNewer = newest && newest.expiresAtMs > live.expiresAtMs && newest.token !== live.refused;
       if (isNewer && this.#live.has(live)) await this.#carryOn(live, newest);
     }
     this.#looking = false;
@@ -121,9 +121,9 @@ export class TokenRenewal {
   }
 
   /** The caller's token as it is now; undefined while there is none that can be read. */
-  #newest(): ExpiringToken | undefined {
+  async #newest(): Promise<ExpiringToken | undefined> {
     try {
-      return this.#expiring(this.#token());
+      return this.#expiring(await this.#token());
     } catch {
       return undefined; // whoever begins a request is told
     }

@@ -3,6 +3,7 @@ import { type Client, Code, ConnectError, createClient, type Interceptor } from 
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import {
   AccessRuleService,
+  CallerService,
   ClusterService,
   ErrorCode,
   ErrorSchema,
@@ -12,6 +13,7 @@ import {
   hostAndPortOf,
   LateSocket,
   proxyFor,
+  RelayService,
 } from "@fairlead/protocol";
 import type { TokenSource } from "./token-source.ts";
 
@@ -28,8 +30,13 @@ export interface RelayConnection {
   /** The authority of its certificate, if it is not one of the system's. */
   tls: { ca?: Buffer };
   token: TokenSource;
+  /** Whose token that is, in words; the same for the same source. */
+  identity: string;
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
+  caller: Client<typeof CallerService>;
+  /** What anybody may ask: no token is taken for it. */
+  relay: Client<typeof RelayService>;
   /** A new connection for lanes. @param goingAway the relay is stopping */
   openLanes(goingAway: () => void): GrpcConnection;
 }
@@ -38,10 +45,17 @@ export interface RelayConnection {
  * Connects to a relay. Nothing is sent yet.
  *
  * @param address `https://HOST[:PORT]`
+ * @param token gives the caller's token
+ * @param identity whose token that is, in words
  * @param caFile authority that signed the relay's certificate; undefined for the system's. Verification cannot be turned off.
  * @throws FairleadError MALFORMED_REQUEST for an address or a file that cannot be used
  */
-export function connectToRelay(address: string, caFile: string | undefined, token: TokenSource): RelayConnection {
+export function connectToRelay(
+  address: string,
+  caFile: string | undefined,
+  token: TokenSource,
+  identity = "",
+): RelayConnection {
   const url = relayUrl(address);
   const tls = caFile === undefined ? {} : { ca: readCa(caFile) };
   const peer = { ...hostAndPortOf(url), tls };
@@ -50,19 +64,17 @@ export function connectToRelay(address: string, caFile: string | undefined, toke
     { idleConnectionTimeoutMs: IDLE_MS, pingIntervalMs: PING_MS },
     isDirect(peer) ? tls : { createConnection: () => new LateSocket(peer) },
   );
-  const interceptors = [authorize(token), explain(url)];
-  const transport = createGrpcTransport({
-    baseUrl: url.origin,
-    defaultTimeoutMs: CALL_TIMEOUT_MS,
-    interceptors,
-    sessionManager,
-  });
+  const options = { baseUrl: url.origin, defaultTimeoutMs: CALL_TIMEOUT_MS, sessionManager };
+  const transport = createGrpcTransport({ ...options, interceptors: [authorize(token), explain(url)] });
   return {
     url,
     tls,
     token,
+    identity,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
+    caller: createClient(CallerService, transport),
+    relay: createClient(RelayService, createGrpcTransport({ ...options, interceptors: [explain(url)] })),
     openLanes: (goingAway) => new GrpcConnection(() => peer, goingAway),
   };
 }
@@ -100,7 +112,7 @@ function misuse(sentence: string, cause?: unknown): FairleadError {
 /** Async also because connect clears a call's deadline only for a rejection: a throw would keep the process for 5 s. */
 function authorize(token: TokenSource): Interceptor {
   return (next) => async (request) => {
-    request.header.set("authorization", `Bearer ${token()}`);
+    request.header.set("authorization", `Bearer ${await token()}`);
     return next(request);
   };
 }

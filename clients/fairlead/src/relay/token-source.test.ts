@@ -136,9 +136,11 @@ describe("a token in the environment", () => {
     expect(tokenSource(file)()).toBe("of-file");
   });
 
-  it("that is not set is refused with all three ways to give one", () => {
+  it("that is not set is refused with all four ways to give one", () => {
     expect(() => tokenSource(undefined)).toThrow(
-      refused(/no token in the environment \(FAIRLEAD_TOKEN\); give one with --token-file FILE, --token-file - .* or/),
+      refused(
+        /no token in the environment \(FAIRLEAD_TOKEN\); run `fairlead login`, or give one with --token-file FILE, --token-file - .* or/,
+      ),
     );
   });
 

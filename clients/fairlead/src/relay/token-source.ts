@@ -1,29 +1,46 @@
+import { hash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 
 /** Gives the caller's own token, as it is now. */
-export type TokenSource = () => string;
+export type TokenSource = () => string | Promise<string>;
 
 /**
- * Where the caller's token comes from: a file, standard input, or the environment.
+ * Where the caller's token comes from: a file, standard input, the environment, or a login.
  *
  * @param file `--token-file`: a path, read again when it changes, so that a refreshed token counts at once; "-" for
  *   standard input, read once
+ * @param login gives the token of the user's login, if there is one; what is given with the command comes before it
  * @throws FairleadError TOKEN_REFUSED if there is none
  */
-export function tokenSource(file: string | undefined): TokenSource {
+export function tokenSource(file: string | undefined, login?: TokenSource): TokenSource {
   if (file === "-") return constant(readFileSync(0, "utf8"), "standard input");
   if (file !== undefined) return fromFile(file);
-  return constant(process.env.FAIRLEAD_TOKEN ?? "", "the environment (FAIRLEAD_TOKEN)");
+  const { FAIRLEAD_TOKEN: token = "" } = process.env;
+  return token === "" && login ? login : constant(token, "the environment (FAIRLEAD_TOKEN)");
 }
 
 /** The same, except that it fails when the token is asked for, and not before. */
-export function lateTokenSource(file: string | undefined): TokenSource {
+export function lateTokenSource(file: string | undefined, login?: TokenSource): TokenSource {
   let source: TokenSource | undefined;
   return () => {
-    source ??= tokenSource(file);
+    source ??= tokenSource(file, login);
     return source();
   };
+}
+
+/**
+ * Whose token a source gives, in words: the same for the same source, so that one process of it can serve others.
+ *
+ * @param profile the profile whose login counts, if one does
+ */
+export function tokenIdentity(file: string | undefined, profile: string | undefined): string {
+  if (file !== undefined && file !== "-") return `the token in ${resolve(file)}`;
+  const { FAIRLEAD_TOKEN: token = "" } = process.env;
+  if (file === undefined && token === "" && profile !== undefined) return `the login of ${profile}`;
+  // What came by standard input is not read twice: a process of its own each time.
+  return file === "-" ? `a token of process ${process.pid}` : `a token ${hash("sha256", token).slice(0, 12)}`;
 }
 
 function constant(text: string, where: string): TokenSource {
@@ -51,6 +68,7 @@ function checked(text: string, where: string): string {
   const token = text.trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   const sentence = token === "" ? `there is no token in ${where}` : `what is in ${where} is not a token`;
-  const remedy = "give one with --token-file FILE, --token-file - (standard input) or FAIRLEAD_TOKEN";
+  const remedy =
+    "run `fairlead login`, or give one with --token-file FILE, --token-file - (standard input) or FAIRLEAD_TOKEN";
   throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, `${sentence}; ${remedy}`);
 }

@@ -37,4 +37,7 @@ webhook: { url: {{ .Values.webhook.url | quote }}, secretFile: webhook/secret }
 {{- with .Values.limits }}
 limits: {{ . | toJson }}
 {{- end }}
+{{- with .Values.login }}
+login: {{ . | toJson }}
+{{- end }}
 {{- end }}

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/tunnel/v1alpha1/relay_service.proto.
  */
 export const file_fairlead_tunnel_v1alpha1_relay_service: GenFile = /*@__PURE__*/
-  fileDesc("CixmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvcmVsYXlfc2VydmljZS5wcm90bxIYZmFpcmxlYWQudHVubmVsLnYxYWxwaGExIhEKD0dldFJlbGF5UmVxdWVzdCKKAQoQR2V0UmVsYXlSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEh0KFW9sZGVzdF9jbGllbnRfdmVyc2lvbhgCIAEoCRIcChRvbGRlc3RfYWdlbnRfdmVyc2lvbhgDIAEoCRIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDJxCgxSZWxheVNlcnZpY2USYQoIR2V0UmVsYXkSKS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuR2V0UmVsYXlSZXF1ZXN0GiouZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkdldFJlbGF5UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CixmYWlybGVhZC90dW5uZWwvdjFhbHBoYTEvcmVsYXlfc2VydmljZS5wcm90bxIYZmFpcmxlYWQudHVubmVsLnYxYWxwaGExIhEKD0dldFJlbGF5UmVxdWVzdCLAAQoQR2V0UmVsYXlSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEh0KFW9sZGVzdF9jbGllbnRfdmVyc2lvbhgCIAEoCRIcChRvbGRlc3RfYWdlbnRfdmVyc2lvbhgDIAEoCRIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CgVsb2dpbhgFIAEoCzIlLmZhaXJsZWFkLnR1bm5lbC52MWFscGhhMS5Mb2dpbk1ldGhvZCJSCgtMb2dpbk1ldGhvZBIOCgZpc3N1ZXIYASABKAkSEQoJY2xpZW50X2lkGAIgASgJEg4KBnNjb3BlcxgDIAMoCRIQCghyZXNvdXJjZRgEIAEoCTJxCgxSZWxheVNlcnZpY2USYQoIR2V0UmVsYXkSKS5mYWlybGVhZC50dW5uZWwudjFhbHBoYTEuR2V0UmVsYXlSZXF1ZXN0GiouZmFpcmxlYWQudHVubmVsLnYxYWxwaGExLkdldFJlbGF5UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * GetRelayRequest asks what the relay is.
@@ -62,6 +62,13 @@ export type GetRelayResponse = Message<"fairlead.tunnel.v1alpha1.GetRelayRespons
    * @generated from field: google.protobuf.Timestamp time = 4;
    */
   time?: Timestamp | undefined;
+
+  /**
+   * How people get a token that this relay takes; not set if its operator says nothing of it.
+   *
+   * @generated from field: fairlead.tunnel.v1alpha1.LoginMethod login = 5;
+   */
+  login?: LoginMethod | undefined;
 };
 
 /**
@@ -70,6 +77,49 @@ export type GetRelayResponse = Message<"fairlead.tunnel.v1alpha1.GetRelayRespons
  */
 export const GetRelayResponseSchema: GenMessage<GetRelayResponse> = /*@__PURE__*/
   messageDesc(file_fairlead_tunnel_v1alpha1_relay_service, 1);
+
+/**
+ * LoginMethod is how people get a token: from an OpenID provider, as a public client of it.
+ *
+ * @generated from message fairlead.tunnel.v1alpha1.LoginMethod
+ */
+export type LoginMethod = Message<"fairlead.tunnel.v1alpha1.LoginMethod"> & {
+  /**
+   * The provider's issuer (OpenID Connect Discovery 1.0, 3), an https URL.
+   *
+   * @generated from field: string issuer = 1;
+   */
+  issuer: string;
+
+  /**
+   * The client that is registered there for `fairlead login`.
+   *
+   * @generated from field: string client_id = 2;
+   */
+  clientId: string;
+
+  /**
+   * What is asked for, `openid` among it; with `offline_access` most providers give a refresh token.
+   *
+   * @generated from field: repeated string scopes = 3;
+   */
+  scopes: string[];
+
+  /**
+   * The resource that an access token is asked for (RFC 8707), which is then the token that counts. Empty: the ID token
+   * counts, as with kube-apiserver.
+   *
+   * @generated from field: string resource = 4;
+   */
+  resource: string;
+};
+
+/**
+ * Describes the message fairlead.tunnel.v1alpha1.LoginMethod.
+ * Use `create(LoginMethodSchema)` to create a new message.
+ */
+export const LoginMethodSchema: GenMessage<LoginMethod> = /*@__PURE__*/
+  messageDesc(file_fairlead_tunnel_v1alpha1_relay_service, 2);
 
 /**
  * RelayService says what answers here, to anybody: its calls carry no `authorization`.

@@ -1,0 +1,66 @@
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { Command } from "commander";
+import { LoginStore } from "../login/login-store.ts";
+import { print, printJson, table, tell } from "../output.ts";
+import { changeProfiles, type Profiles, readProfiles } from "../profiles/profiles-file.ts";
+import type { RelayOptions } from "./global-options.ts";
+
+/** `fairlead profiles`: the relays that you logged in to. */
+export function profilesCommand(): Command {
+  const list = new Command("profiles")
+    .description("list the relays that you logged in to, and choose the current one")
+    .addHelpText("after", EXAMPLES)
+    .action((_own: unknown, command: Command) => {
+      const { current, profiles } = readProfiles();
+      const all = Object.entries(profiles).map(([name, { relay, login }]) => ({
+        ...{ name, relay, current: name === current, login: login?.kind ?? "" },
+        loggedIn: login !== undefined && (login.kind !== "openid" || new LoginStore(name).version !== undefined),
+      }));
+      if (command.optsWithGlobals<RelayOptions>().output === "json") return printJson(all);
+      if (all.length === 0) return tell("There is none; run `fairlead login https://RELAY`.");
+      const rows = all.map((each) => [
+        ...[each.current ? "*" : "", each.name, each.relay, each.loggedIn ? each.login : "logged out"],
+      ]);
+      print(table(["CURRENT", "NAME", "RELAY", "LOGIN"], rows));
+    });
+  list.addCommand(
+    new Command("use")
+      .description("make a profile the current one")
+      .argument("<name>", "the profile")
+      .addHelpText("after", "\nExample:\n  fairlead profiles use prod")
+      .action(async (name: string) => {
+        await changeProfiles((before) => ({ ...known(before, name), current: name }));
+        tell(`Profile ${name} is the current one.`);
+      }),
+  );
+  list.addCommand(
+    new Command("remove")
+      .description("forget a profile and its login")
+      .argument("<name>", "the profile")
+      .addHelpText(
+        "after",
+        "\nExample:\n  fairlead profiles remove old\n\n`fairlead logout` first has the issuer told.",
+      )
+      .action(async (name: string) => {
+        await changeProfiles((before) => {
+          const { [name]: _gone, ...profiles } = known(before, name).profiles;
+          return { ...(before.current !== name && before.current && { current: before.current }), profiles };
+        });
+        await new LoginStore(name).remove();
+        tell(`Profile ${name} is removed.`);
+      }),
+  );
+  return list;
+}
+
+const EXAMPLES = `
+Examples:
+  fairlead profiles
+  fairlead profiles use prod
+  fairlead profiles remove old`;
+
+function known(before: Profiles, name: string): Profiles {
+  if (Object.hasOwn(before.profiles, name)) return before;
+  const sentence = `there is no profile ${name} (there are: ${Object.keys(before.profiles).join(", ") || "none"})`;
+  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+}

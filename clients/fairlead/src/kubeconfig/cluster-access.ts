@@ -1,0 +1,92 @@
+import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
+import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
+import type { RelayConnection } from "../relay/relay-connection.ts";
+import {
+  defaultKubeconfig,
+  type KubeconfigEntries,
+  localEntries,
+  mergeKubeconfig,
+  withOrigin,
+  writeKubeconfig,
+} from "./kubeconfig.ts";
+
+/** All contexts of ours begin so. A relay must not be able to replace others in the user's kubeconfig. */
+const CONTEXT_PREFIX = "fairlead-";
+/** What stands for the cluster's name in a template of context names. */
+const PLACEHOLDER = "{cluster}";
+
+/** A cluster's kubeconfig, and the local proxy that it points at. */
+export interface ClusterAccess {
+  cluster: string;
+  entries: KubeconfigEntries;
+  identity: LocalIdentity;
+}
+
+/** What a context is to be like, where the user says so. */
+export interface ContextWishes {
+  /** The local proxy's port, where it is not to be the cluster's own. */
+  port?: number | undefined;
+  /** What the context is to be kept from. */
+  scope?: Scope | undefined;
+  /** A name with `{cluster}` in it. */
+  contextName?: string | undefined;
+  namespace?: string | undefined;
+}
+
+/**
+ * Asks the relay for the kubeconfig of a cluster with the caller's token, and points it at the local proxy.
+ *
+ * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE, PROTOCOL_VIOLATION, MALFORMED_REQUEST
+ */
+export async function clusterAccess(
+  relay: RelayConnection,
+  cluster: string,
+  { port, scope, contextName: template, namespace }: ContextWishes = {},
+): Promise<ClusterAccess> {
+  const named = await relay.clusters.getKubeconfig({ cluster });
+  if (named.contextName !== CONTEXT_PREFIX + cluster) {
+    const sentence = `it names the context ${named.contextName}, which may be another's in your kubeconfig; it was not written`;
+    throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, sentence);
+  }
+  const name = template === undefined ? named.contextName : contextNameOf(template, cluster);
+  const kept = await localIdentity(relay.url, cluster);
+  const identity = port === undefined ? kept : { ...kept, port };
+  const entries = localEntries(name, namespace ?? named.namespace, identity, scope);
+  return { cluster, entries: withOrigin(entries, { relay: relay.url.origin, cluster }), identity };
+}
+
+/** Of several clusters, in the order of their names. @throws the first fault; nothing was written then */
+export function clusterAccesses(
+  relay: RelayConnection,
+  clusters: readonly string[],
+  wishes: ContextWishes = {},
+): Promise<ClusterAccess[]> {
+  const names = [...new Set(clusters)].sort();
+  if (names.length > 1 && wishes.port !== undefined)
+    throw misuse("--port is for one cluster; each has a port of its own");
+  if (names.length > 1 && wishes.contextName?.includes(PLACEHOLDER) === false) {
+    throw misuse(`--context-name ${wishes.contextName} would be the same for all; write ${PLACEHOLDER} into it`);
+  }
+  return Promise.all(names.map((name) => clusterAccess(relay, name, wishes)));
+}
+
+/** Writes the kubeconfig where the options say. @returns the file */
+export async function saveKubeconfig(accesses: readonly ClusterAccess[], file: string | undefined): Promise<string> {
+  const entries = accesses.map((access) => access.entries);
+  if (file !== undefined) {
+    await writeKubeconfig(file, entries);
+    return file;
+  }
+  const merged = defaultKubeconfig();
+  await mergeKubeconfig(merged, entries);
+  return merged;
+}
+
+function contextNameOf(template: string, cluster: string): string {
+  if (/^[\w.@:/{}-]+$/.test(template)) return template.replaceAll(PLACEHOLDER, cluster);
+  throw misuse(`${template} cannot be a context's name; take letters, digits and . - _ @ : /`);
+}
+
+function misuse(sentence: string): FairleadError {
+  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+}

@@ -1,0 +1,28 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { ClientProxyService } from "@fairlead/protocol";
+
+/** How long a client proxy may take to answer, in milliseconds. */
+const ANSWER_MS = 10_000;
+
+/** Talks to the client proxy behind a socket. @returns undefined if none runs there */
+export async function runningProxy(path: string): Promise<Client<typeof ClientProxyService> | undefined> {
+  const socket = connect(path);
+  try {
+    await once(socket, "connect");
+  } catch (error) {
+    if (["ENOENT", "ECONNREFUSED"].includes(Object(error).code)) return undefined;
+    throw error;
+  } finally {
+    socket.destroy();
+  }
+  const transport = createGrpcTransport({
+    baseUrl: "http://client-proxy.localhost",
+    defaultTimeoutMs: ANSWER_MS,
+    idleConnectionTimeoutMs: 0,
+    nodeOptions: { createConnection: () => connect(path) },
+  });
+  return createClient(ClientProxyService, transport);
+}

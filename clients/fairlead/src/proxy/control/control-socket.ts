@@ -1,0 +1,53 @@
+import { hash } from "node:crypto";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { stateFolder } from "../../files/folders.ts";
+
+/** What a Unix socket's path may be long, in bytes, on every system (sockaddr_un: 104 with its end on macOS). */
+const MAX_PATH_BYTES = 103;
+const SUFFIX = ".sock";
+/** Windows has no sockets in folders; its pipes can be written to by their user and administrators alone. */
+const PIPES = "\\\\.\\pipe\\fairlead-";
+
+/**
+ * Where the client proxy of a relay and an identity is talked to: one of each. A proxy that takes other tokens is another
+ * one, so that nobody gets through as somebody else by joining.
+ *
+ * @param relay the relay's origin
+ * @param identity whose token it takes
+ * @throws FairleadError MALFORMED_REQUEST if the folder's path is too long for a socket
+ */
+export function controlSocket(relay: string, identity: string): string {
+  const name = hash("sha256", `${relay}\0${identity}`).slice(0, 16);
+  const folder = socketFolder();
+  const path = process.platform === "win32" ? PIPES + name : join(folder, name + SUFFIX);
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return path;
+  const sentence = `${folder} is too long for a socket in it; set XDG_RUNTIME_DIR to a shorter folder of yours`;
+  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+}
+
+/** All sockets that there may be a client proxy behind. */
+export function controlSockets(): string[] {
+  if (process.platform === "win32") {
+    const names = readdirSync("\\\\.\\pipe\\").filter((name) => name.startsWith("fairlead-"));
+    return names.map((name) => `\\\\.\\pipe\\${name}`);
+  }
+  const folder = socketFolder();
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => join(folder, name));
+}
+
+/** A folder that only this user can enter: that is what keeps others from the sockets in it. */
+function socketFolder(): string {
+  const { XDG_RUNTIME_DIR: runtime } = process.env;
+  const folder = runtime ? join(runtime, "fairlead") : join(stateFolder(), "run");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** The lock under which a client proxy starts, by its socket. */
+export function controlLock(socket: string): string {
+  return join(stateFolder(), "run", `${hash("sha256", socket).slice(0, 16)}.lock`);
+}
