@@ -8,8 +8,8 @@ import { MoreClusters } from "../support/more-clusters.ts";
 import { setScene } from "../support/scene.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 
-const { cluster } = await setScene();
-const NAMES = ["emea", "apac"];
+const { cluster, describeWithNode } = await setScene();
+const NAMES = ["emea", "apac", "amer"];
 const more = new MoreClusters();
 let own: TunnelToTestbed;
 let home: Home;
@@ -38,13 +38,13 @@ const pidsOf = async (): Promise<number[]> =>
 
 describe("a proxy in the background", () => {
   it("is ready when the command returns, for all clusters, each by a context of its own", async () => {
-    const outcome = await home.run(["proxy", "--all", "--background", "--output", "json"]);
+    const outcome = await home.run(["proxy", "--label", "env=test", "--background", "--output", "json"]);
     expect(outcome).toMatchObject({ code: 0 });
     const { contexts } = JSON.parse(outcome.stdout);
     expect(contexts.map(({ context }: { context: string }) => context)).toEqual([
-      ...["fairlead-apac", "fairlead-emea", "fairlead-testbed"],
+      ...["fairlead-amer", "fairlead-apac", "fairlead-emea"],
     ]);
-    for (const name of ["fairlead-apac", "fairlead-testbed"]) {
+    for (const name of ["fairlead-apac", "fairlead-amer"]) {
       expect(await kubectl("--context", name, "get", "namespaces", "-o", "name")).toMatchObject({
         ...{ code: 0, stdout: expect.stringContaining("namespace/default") },
       });
@@ -84,19 +84,19 @@ describe("a proxy in the background", () => {
 describe("a proxy that is called again", () => {
   it("joins the first, however many are called at the same moment", async () => {
     const all = await Promise.all(
-      ["testbed", "emea", "apac", "emea"].map((name) => home.run(["proxy", name, "--background"])),
+      ["amer", "emea", "apac", "emea"].map((name) => home.run(["proxy", name, "--background"])),
     );
     expect(all.map(({ code, stderr }) => [code, /error/.test(stderr)])).toEqual(Array(4).fill([0, false]));
     expect(await pidsOf()).toHaveLength(1);
     const merged = parse(await readFile(home.file(".kube/config"), "utf8"));
     expect(merged.contexts).toHaveLength(3);
-    for (const name of ["testbed", ...NAMES]) {
+    for (const name of NAMES) {
       expect(await kubectl("--context", `fairlead-${name}`, "version")).toMatchObject({ code: 0 });
     }
   });
 
   it("joins one in the foreground, and returns", async () => {
-    const first = home.start(["proxy", "testbed", "--output", "json"]);
+    const first = home.start(["proxy", "amer", "--output", "json"]);
     await first.waitForOutput(/"ready":true/);
     expect(await home.run(["proxy", "emea"])).toMatchObject({ code: 0 });
     expect(await kubectl("--context", "fairlead-emea", "version")).toMatchObject({ code: 0 });
@@ -126,7 +126,7 @@ describe("contexts", () => {
   it("have the names and the namespace that the user wants, and are removed on request", async () => {
     await home.run(["kubeconfig", "--all", "--merge", "--context-name", "{cluster}", "--namespace", "kube-system"]);
     const merged = parse(await readFile(home.file(".kube/config"), "utf8"));
-    expect(merged.contexts.map(({ name }: { name: string }) => name)).toEqual(["apac", "emea", "testbed"]);
+    expect(merged.contexts.map(({ name }: { name: string }) => name)).toEqual(["amer", "apac", "emea", "testbed"]);
     expect(merged.contexts[0].context.namespace).toBe("kube-system");
     await home.run(["kubeconfig", "emea", "--remove"]);
     await home.run(["kubeconfig", "--all", "--remove"]);
@@ -146,14 +146,15 @@ describe("one command over many clusters", () => {
     const outcome = await exec("--all", "--", kubectlFile(), "get", "namespace", "default", "-o", "name");
     expect(outcome).toMatchObject({ code: 0, stderr: "" });
     expect(outcome.stdout.split("\n").sort()).toEqual([
-      ...["", "apac    | namespace/default", "emea    | namespace/default", "testbed | namespace/default"],
+      ...["", "amer    | namespace/default", "apac    | namespace/default", "emea    | namespace/default"],
+      "testbed | namespace/default",
     ]);
   });
 
   it("says which failed, and exits by the rule", async () => {
     const script = '[ "$FAIRLEAD_CLUSTER" != emea ] || exit 3';
     const failing = await exec("--all", "--", "sh", "-c", script);
-    expect(failing).toMatchObject({ code: 1, stderr: "2 of 3 succeeded; failed: emea (exit 3)\n" });
+    expect(failing).toMatchObject({ code: 1, stderr: "3 of 4 succeeded; failed: emea (exit 3)\n" });
     expect(await exec("--all", "--succeed-if", "any", "--", "sh", "-c", script)).toMatchObject({ code: 0 });
     expect(await exec("--all", "--succeed-if", "always", "--", "false")).toMatchObject({ code: 0 });
     expect(await exec("--all", "--succeed-if", "any", "--", "false")).toMatchObject({ code: 1 });
@@ -174,30 +175,51 @@ describe("one command over many clusters", () => {
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
-    expect(lines.map(({ cluster: name }) => name).sort()).toEqual(["apac", "emea"]);
+    expect(lines.map(({ cluster: name }) => name).sort()).toEqual(["amer", "apac", "emea"]);
     for (const line of lines) expect(line).toMatchObject({ code: 0, stdout: "aye\n", stderr: "nay\n" });
   });
 
   it("keeps its hands off words that are the command's own", async () => {
     const { stdout } = await exec("emea", "--", "echo", "--all", "--", "apac", "--output", "x");
-    expect(stdout).toBe("emea | --all -- apac --output x\n");
+    expect(stdout).toBe("--all -- apac --output x\n");
   });
 
   it("ends those that take too long, and says so of a program that is not there", async () => {
     const slow = await exec("emea", "--timeout", "1", "--", "sleep", "60");
-    expect(slow).toMatchObject({ code: 1, stderr: expect.stringContaining("emea (exit 143)") });
+    expect(slow).toMatchObject({ code: 143 });
+    const two = await exec("emea", "apac", "--timeout", "1", "--", "sleep", "60");
+    expect(two).toMatchObject({ code: 1, stderr: expect.stringContaining("emea (exit 143)") });
     const missing = await exec("emea", "--", "no-such-program");
     expect(missing).toMatchObject({
-      code: 1,
+      code: 127,
       stderr: expect.stringMatching(/emea: no-such-program cannot be started.*ENOENT/),
     });
   });
 
   it("leaves no kubeconfig behind, and the user's own as it was", async () => {
     const { stdout } = await exec("emea", "--", "sh", "-c", "echo $KUBECONFIG; stat -c %a $KUBECONFIG");
-    const [, file = ""] = /\| (\/\S+)/.exec(stdout) ?? [];
-    expect(stdout).toMatch(/\| 600$/m);
+    const [file = "", mode] = stdout.trim().split("\n");
+    expect(mode).toBe("600");
     await expect(stat(file)).rejects.toThrow(/ENOENT/);
     await expect(stat(home.file(".kube/config"))).rejects.toThrow(/ENOENT/);
+  });
+
+  it("passes on input, output and exit code of a command in a single one", async () => {
+    const program = home.start(["exec", "emea", "--", "sh", "-c", "cat; echo nay >&2; exit 7"]);
+    expect(await program.exited).toMatchObject({ code: 7 });
+    expect([program.stdout, program.stderr]).toEqual(["", "nay\n"]);
+  });
+});
+
+describeWithNode("an exec by SPDY in a command of `fairlead exec`", () => {
+  it("that loses the relay on its way exits non-zero", async () => {
+    const pod = ["exec", "p1", "--", "sh", "-c", "echo begun; sleep 60"];
+    const spdy = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false" };
+    const program = home.start(["exec", "emea", "--", cluster.testbed.kubectl, ...pod], spdy);
+    await program.waitForOutput(/begun/);
+    await own.tunnel.processes.relay.end("SIGKILL");
+    const { code } = await program.exited;
+    await own.tunnel.startProcess("relay");
+    expect([code, program.stderr]).toEqual([1, expect.stringMatching(/error: fairlead: .* was lost while/)]);
   });
 });

@@ -22,10 +22,10 @@ interface ExecOptions extends RelayOptions, Pick<ContextOptions, "all" | "label"
 const DEFAULT_PARALLEL = 8;
 const MAX_PARALLEL = 200;
 
-/** `fairlead exec`: one command over many clusters. */
+/** `fairlead exec`: a command with access to a cluster for as long as it runs, or one over many clusters. */
 export function execCommand(): Command {
   const command = new Command("exec")
-    .description("run a command once for each of many clusters, several at once")
+    .description("run a command with access to a cluster, or once for each of many")
     .argument("[clusters...]", "the clusters; then -- and the command");
   return addSelection(command)
     .option("-n, --namespace <name>", "the namespace that the command begins in")
@@ -41,12 +41,14 @@ export function execCommand(): Command {
 }
 
 const EXAMPLES = `
-The command gets a kubeconfig with one cluster in KUBECONFIG, and its name in FAIRLEAD_CLUSTER. Each line of its output
-begins with the cluster's name; with --output json there is one JSON line for each cluster.
+The command gets a kubeconfig with one cluster in KUBECONFIG, and its name in FAIRLEAD_CLUSTER. What leads there ends with
+it. With one cluster that is named, it is as if it ran by itself: input, output and exit code are its own. Otherwise each
+line of its output begins with the cluster's name; with --output json there is one JSON line for each cluster.
 
 Examples:
   fairlead exec --all -- kubectl get nodes
   fairlead exec --label env=prod --parallel 20 -- kubectl rollout status deployment/web -n shop
+  fairlead exec prod-eu1 -- helm upgrade --install web ./chart --wait
   fairlead exec prod-eu1 prod-us1 -- helm list -A
   fairlead exec --all --output json -- kubectl get ns -o name | jq -r 'select(.code != 0).cluster'
   fairlead exec --all -- sh -c 'kubectl get pods -A --no-headers | wc -l'`;
@@ -64,25 +66,31 @@ async function runExec(words: string[], _own: unknown, command: Command): Promis
   const isJson = options.output === "json";
   const kept = new Map<string, { stdout: KeptOutput; stderr: KeptOutput }>();
   const width = Math.max(...clusters.map((name) => name.length));
+  const isAlone = named.length === 1 && !isJson;
+  const output = (cluster: string, stdout: Readable, stderr: Readable): Promise<unknown> => {
+    if (!isJson) {
+      const prefix = `${cluster.padEnd(width)} | `;
+      return Promise.all([lines(stdout, prefix, process.stdout), lines(stderr, prefix, process.stderr)]);
+    }
+    const both = { stdout: new KeptOutput(), stderr: new KeptOutput() };
+    kept.set(cluster, both);
+    return Promise.all([pipeline(stdout, both.stdout), pipeline(stderr, both.stderr)]);
+  };
   try {
     const ended = await runInClusters(reachable, {
       ...{ command: program, args, parallel: options.parallel, signal: giveUp.signal },
       timeoutMs: options.timeout === undefined ? undefined : options.timeout * 1_000,
-      output: (cluster, stdout, stderr) => {
-        if (!isJson) {
-          const prefix = `${cluster.padEnd(width)} | `;
-          return Promise.all([lines(stdout, prefix, process.stdout), lines(stderr, prefix, process.stderr)]);
-        }
-        const both = { stdout: new KeptOutput(), stderr: new KeptOutput() };
-        kept.set(cluster, both);
-        return Promise.all([pipeline(stdout, both.stdout), pipeline(stderr, both.stderr)]);
-      },
+      output: isAlone ? undefined : output,
       notStarted: (cluster, error) => tell(`${cluster}: ${program} cannot be started: ${error.message}`),
       ended: (one) => {
         if (isJson) print(JSON.stringify(json(one, kept.get(one.cluster))));
         kept.delete(one.cluster);
       },
     });
+    if (isAlone) {
+      process.exitCode = ended[0]?.code ?? 1;
+      return;
+    }
     const failed = ended.filter(({ code }) => code !== 0);
     const missing = clusters.length - ended.length;
     if (failed.length > 0 || missing > 0) tell(summary(ended, failed, missing));

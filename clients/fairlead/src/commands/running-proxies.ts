@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { GetClientProxyResponse } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, type GetClientProxyResponse, Hop } from "@fairlead/protocol";
 import { print, printJson, table, tell } from "../output.ts";
 import { runningProxy } from "../proxy/control/control-client.ts";
 import { controlSockets } from "../proxy/control/control-socket.ts";
@@ -26,10 +26,13 @@ export async function showStatus({ output }: RelayOptions): Promise<void> {
 /** `fairlead proxy --stop`: ends what runs, and waits for it. */
 export async function stopProxies({ output }: RelayOptions): Promise<void> {
   const running = await all();
-  for (const { client } of running) await client.stopClientProxy({});
+  // One that is gone before its answer is out has done what it was asked.
+  for (const { client } of running) await client.stopClientProxy({}).catch(() => {});
   const deadline = Date.now() + END_MS;
-  while ((await all()).length > 0 && Date.now() < deadline)
+  for (let left = running; left.length > 0; left = await all()) {
+    if (Date.now() > deadline) throw notEnded(left.map(({ said }) => said.pid));
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
   if (output === "json") return printJson({ stopped: running.map(({ said }) => said.pid) });
   tell(
     running.length === 0
@@ -50,11 +53,17 @@ export async function showLogs(): Promise<void> {
   }
 }
 
+function notEnded(pids: number[]): FairleadError {
+  const sentence = `it was told to end and did not: process ${pids.join(", ")}`;
+  return new FairleadError(ErrorCode.TIMED_OUT, Hop.CLIENT_PROXY, sentence);
+}
+
 async function all() {
   const found = [];
   for (const path of controlSockets()) {
     const client = await runningProxy(path);
-    if (client) found.push({ client, said: await client.getClientProxy({}) });
+    const said = await client?.getClientProxy({}).catch(() => undefined); // it has just ended
+    if (client && said) found.push({ client, said });
   }
   return found;
 }

@@ -19,6 +19,29 @@ const SQLITE_BUSY = 5;
  * @throws FairleadError ALREADY_EXISTS if another holds it for longer
  */
 export async function exclusively<T>(file: string, waitMs: number, what: string, work: () => Promise<T>): Promise<T> {
+  const before = last.get(file);
+  const mine = locked(file, waitMs, what, work, before);
+  const over = mine.then(done, done);
+  last.set(file, over);
+  try {
+    return await mine;
+  } finally {
+    if (last.get(file) === over) last.delete(file);
+  }
+}
+
+/** Who of this process has each lock last, or waits for it: they take turns without asking the system again and again. */
+const last = new Map<string, Promise<void>>();
+const done = (): void => {};
+
+async function locked<T>(
+  file: string,
+  waitMs: number,
+  what: string,
+  work: () => Promise<T>,
+  before: Promise<void> | undefined,
+): Promise<T> {
+  await before;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   closeSync(openSync(file, "a", 0o600));
   const lock = await taken(file, Date.now() + waitMs, what);

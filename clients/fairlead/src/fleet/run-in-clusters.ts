@@ -21,8 +21,8 @@ export interface FleetRun {
   parallel: number;
   /** After how long one is ended, in milliseconds; undefined: never. */
   timeoutMs: number | undefined;
-  /** Takes a program's output. Resolves when all of it is written. */
-  output(cluster: string, stdout: Readable, stderr: Readable): Promise<unknown>;
+  /** Takes a program's output. Resolves when all of it is written. undefined: it has our own standard streams. */
+  output: ((cluster: string, stdout: Readable, stderr: Readable) => Promise<unknown>) | undefined;
   /** Tells why a program could not be started. */
   notStarted(cluster: string, error: Error): void;
   ended(ended: Ended): void;
@@ -62,7 +62,7 @@ export async function runInClusters(accesses: readonly ClusterAccess[], run: Fle
 async function runOne(cluster: string, kubeconfig: string, run: FleetRun): Promise<Ended> {
   const startedAt = performance.now();
   const env = { ...process.env, KUBECONFIG: kubeconfig, FAIRLEAD_CLUSTER: cluster };
-  const child = spawn(run.command, run.args, { stdio: ["ignore", "pipe", "pipe"], env });
+  const child = spawn(run.command, run.args, { stdio: run.output ? ["ignore", "pipe", "pipe"] : "inherit", env });
   const end = (): void => {
     child.kill("SIGTERM");
     setTimeout(() => child.kill("SIGKILL"), KILL_MS).unref();
@@ -75,7 +75,8 @@ async function runOne(cluster: string, kubeconfig: string, run: FleetRun): Promi
     resolve(127);
   });
   child.once("close", (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
-  const [code] = await Promise.all([promise, run.output(cluster, child.stdout, child.stderr)]);
+  const { stdout, stderr } = child;
+  const [code] = await Promise.all([promise, stdout && stderr && run.output?.(cluster, stdout, stderr)]);
   clearTimeout(timer);
   run.signal.removeEventListener("abort", end);
   return { cluster, code, seconds: (performance.now() - startedAt) / 1_000 };

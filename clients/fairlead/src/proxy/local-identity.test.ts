@@ -61,6 +61,17 @@ describe("the local proxy's identity", () => {
     expect(second.localToken).not.toBe(first.localToken);
   });
 
+  it("has a port that no other cluster has, of however many", async () => {
+    const names = Array.from({ length: 300 }, (_, i) => `cluster-${i}`);
+    const all = await Promise.all(names.map((name) => localIdentity(RELAY, name)));
+    expect(new Set(all.map(({ port }) => port)).size).toBe(300);
+  });
+
+  it("is made once, also when two ask for the first time at the same moment", async () => {
+    const [first, second] = await Promise.all([localIdentity(RELAY, "prod"), localIdentity(RELAY, "prod")]);
+    expect(second).toEqual(first);
+  });
+
   it("is another for each cluster and each relay, in a file of its own", async () => {
     const identities = [
       await localIdentity(RELAY, "prod"),
@@ -72,7 +83,9 @@ describe("the local proxy's identity", () => {
       expect(new Set(identities.map((identity) => identity[key])).size).toBe(4);
     }
     const relays = (await readdir(join(state, "fairlead", "proxies"))).sort();
-    expect(relays).toEqual(["other.example.com", "relay.example.com", "relay.example.com_8443"]);
+    expect(relays).toEqual([
+      ...["lock", "other.example.com", "ports.json", "relay.example.com", "relay.example.com_8443"],
+    ]);
   });
 
   it.each([

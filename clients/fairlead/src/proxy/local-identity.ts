@@ -2,6 +2,7 @@ import { hash, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expiryOf, selfSigned } from "@fairlead/certificates";
+import { exclusively } from "../files/exclusive.ts";
 import { stateFolder } from "../files/folders.ts";
 import { writePrivately } from "../files/private-file.ts";
 
@@ -10,6 +11,7 @@ const FIRST_PORT = 20_000;
 const PORT_COUNT = 10_000;
 const CERTIFICATE_DAYS = 365;
 const RENEW_BEFORE_MS = 30 * 24 * 60 * 60_000;
+const LOCK_WAIT_MS = 10_000;
 
 /** What the local proxy of one cluster is to kubectl, the same at each start. */
 export interface LocalIdentity {
@@ -30,29 +32,36 @@ export interface LocalIdentity {
  * @param cluster the cluster's name
  */
 export async function localIdentity(relay: URL, cluster: string): Promise<LocalIdentity> {
-  const folder = join(stateFolder(), "proxies", relay.host.replaceAll(":", "_"));
-  const file = join(folder, `${cluster}.json`);
+  const file = join(stateFolder(), "proxies", relay.host.replaceAll(":", "_"), `${cluster}.json`);
   const kept = await read(file);
-  if (kept && endsAtMs(kept) - Date.now() > RENEW_BEFORE_MS) return kept;
-  const made = await selfSigned({
+  if (kept && isFresh(kept)) return kept;
+  const lock = join(stateFolder(), "proxies", "lock");
+  return exclusively(lock, LOCK_WAIT_MS, "makes the identity of a proxy", () => made(relay, cluster, file));
+}
+
+/** Makes one, if nobody else has meanwhile. */
+async function made(relay: URL, cluster: string, file: string): Promise<LocalIdentity> {
+  const kept = await read(file);
+  if (kept && isFresh(kept)) return kept;
+  const certified = await selfSigned({
     commonName: `fairlead proxy ${cluster}`,
     hosts: ["127.0.0.1", "localhost"],
     days: CERTIFICATE_DAYS,
   });
   const identity: LocalIdentity = {
-    port: kept?.port ?? portFor(relay, cluster),
+    port: kept?.port ?? (await claimedPort(`${relay.host}/${cluster}`)),
     localToken: kept?.localToken ?? randomBytes(32).toString("base64url"),
-    ...made,
+    ...certified,
   };
   await writePrivately(file, JSON.stringify(identity));
   return identity;
 }
 
-function endsAtMs({ cert }: LocalIdentity): number {
+function isFresh({ cert }: LocalIdentity): boolean {
   try {
-    return expiryOf(cert).getTime();
+    return expiryOf(cert).getTime() - Date.now() > RENEW_BEFORE_MS;
   } catch {
-    return 0; // no certificate any more: made anew
+    return false; // no certificate any more: made anew
   }
 }
 
@@ -66,7 +75,27 @@ async function read(file: string): Promise<LocalIdentity | undefined> {
   }
 }
 
-function portFor(relay: URL, cluster: string): number {
-  const digest = hash("sha256", `${relay.host}/${cluster}`);
-  return FIRST_PORT + (Number.parseInt(digest.slice(0, 8), 16) % PORT_COUNT);
+/**
+ * A port that is this cluster's alone: by its name, so that it stays the same when all is lost, or the next one that no
+ * other cluster has. Of 500 clusters a dozen would share one otherwise. Called under the lock.
+ */
+async function claimedPort(owner: string): Promise<number> {
+  const file = join(stateFolder(), "proxies", "ports.json");
+  const claims = await readClaims(file);
+  const first = Number.parseInt(hash("sha256", owner).slice(0, 8), 16);
+  for (let i = 0; i < PORT_COUNT; i++) {
+    const port = FIRST_PORT + ((first + i) % PORT_COUNT);
+    if ((claims[port] ?? owner) !== owner) continue;
+    await writePrivately(file, JSON.stringify({ ...claims, [port]: owner }));
+    return port;
+  }
+  throw new Error(`all ${PORT_COUNT} ports are taken by clusters; remove ${file}`);
+}
+
+async function readClaims(file: string): Promise<Record<string, string>> {
+  try {
+    return Object(JSON.parse(await readFile(file, "utf8")));
+  } catch {
+    return {}; // not there: each has its own first choice
+  }
 }
