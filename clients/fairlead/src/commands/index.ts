@@ -28,7 +28,7 @@ export const COMMANDS: readonly LazyCommand[] = [
   },
   {
     name: "exec",
-    description: "run a command once for each of many clusters, several at once",
+    description: "run a command with access to a cluster, or once for each of many",
     load: async () => (await import("./exec.ts")).execCommand(),
   },
   {
