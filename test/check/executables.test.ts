@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,6 +49,16 @@ describe("the executable of this machine", () => {
       told: "",
     });
     expect(await run("--help")).toMatchObject({ code: 0, out: expect.stringMatching(/^ {2}proxy {2}/m), told: "" });
+  });
+
+  it("is a plugin of kubectl's under another name", async () => {
+    for (const name of ["kubectl-fairlead", "kubectl_complete-fairlead"]) {
+      await symlink(`fairlead-${OURS}`, join(folder, name));
+    }
+    const { stdout: usage } = await promisify(execFile)(join(folder, "kubectl-fairlead"), ["--help"]);
+    expect(usage).toMatch(/^Usage: kubectl fairlead /);
+    const { stdout: words } = await promisify(execFile)(join(folder, "kubectl_complete-fairlead"), ["acc"]);
+    expect(words).toMatch(/^access\t.*\n:4\n$/);
   });
 
   it("answers without a relay where none is needed", async () => {
