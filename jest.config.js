@@ -22,7 +22,7 @@ export default {
       ...shared,
       displayName: "unit",
       testMatch: [
-        "<rootDir>/{packages,services,clients,demo,bench}/**/src/**/*.test.ts",
+        "<rootDir>/{packages,services,clients,deploy,demo,bench}/**/src/**/*.test.ts",
         "<rootDir>/test/check/*.test.ts",
       ],
     },

@@ -198,7 +198,7 @@ describe("doctor", () => {
   });
 
   it.each([
-    [["doctor"], /which relay\? run `fairlead login/],
+    [["doctor"], /which relay\? run `fairlead login https:.*`, or give --relay/],
     [["doctor", "--relay", "https://127.0.0.1:1", "--hold", "soon"], /a whole number of seconds is due/],
   ])("does not look with %j", async (args, says) => {
     const { code, out, told } = await run(args);
@@ -231,6 +231,7 @@ describe("--help", () => {
     ["profiles", "use"],
     ["profiles", "remove"],
     ["exec"],
+    ["completion"],
   ];
 
   it("of every command is listed, has examples that are commands, and names the global options", async () => {
@@ -258,7 +259,12 @@ describe("a command that is not understood", () => {
     ["no cluster", ["proxy"], /which clusters\? name them, or give --all/],
     ["a cluster by name and all of them", ["proxy", "prod", "--all"], /not both/],
     ["one argument too many", ["whoami", "a"], /too many arguments/],
-    ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, json/],
+    ["an unknown format", ["clusters", "--output", "xml"], /Allowed choices are text, wide, json, yaml, name/],
+    [
+      "a format that the command has not",
+      ["rbac", "--output", "wide"],
+      /rbac cannot answer as wide, but as text, json/,
+    ],
     ["a port that is none", ["proxy", "prod", "--port", "70000"], /a port is 1 to 65535/],
     ["no port to forward", ["forward", "prod", "svc/web"], /missing required argument 'ports'/],
     ["a port to forward that is none", ["forward", "prod", "svc/web", "80", "http"], /http is no port; write PORT/],

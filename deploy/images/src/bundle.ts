@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { type BuildOptions, build } from "esbuild";
 
 /** What Nest, ws and pg look for and do without. */
 const ABSENT = [
@@ -38,15 +38,20 @@ export interface BundledPackage {
  *
  * @param root the checkout, built
  * @param entry the program, relative to `root`
+ * @param other options of esbuild's, where it is not to be a module for node 24
  * @returns of what packages of npm something was taken
  */
-export async function bundle(root: string, entry: string, outfile: string): Promise<BundledPackage[]> {
+export async function bundle(
+  root: string,
+  entry: string,
+  outfile: string,
+  other: BuildOptions = {},
+): Promise<BundledPackage[]> {
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
     outfile,
     bundle: true,
-    metafile: true,
     platform: "node",
     format: "esm",
     target: "node24",
@@ -55,6 +60,8 @@ export async function bundle(root: string, entry: string, outfile: string): Prom
     banner: { js: COMMON_JS },
     legalComments: "none",
     logLevel: "warning",
+    ...other,
+    metafile: true,
   });
   const folders = new Set<string>();
   for (const input of Object.keys(metafile.inputs)) {
@@ -69,4 +76,11 @@ function packageIn(folder: string): BundledPackage {
   const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
   const texts = files.sort().map((file) => readFileSync(join(folder, file), "utf8"));
   return { id: `${name}@${version}`, licence: texts.join("\n") || `${license}\n` };
+}
+
+/** The licences of packages, each once, as one text. */
+export function licenceTexts(packages: readonly BundledPackage[]): string {
+  const licences = new Map(packages.map(({ id, licence }) => [id, licence]));
+  const sorted = [...licences].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.map(([id, licence]) => `== ${id}\n\n${licence}\n`).join("");
 }

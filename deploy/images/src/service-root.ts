@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NODE_FLAGS } from "@fairlead/service";
 import { USER } from "./base-root.ts";
-import { bundle } from "./bundle.ts";
+import { bundle, licenceTexts } from "./bundle.ts";
 
 export const SERVICES = ["relay", "agent", "identity-proxy"] as const;
 export type Service = (typeof SERVICES)[number];
@@ -24,13 +24,11 @@ export async function serviceRoot(checkout: string, service: Service, root: stri
     const described = { name: "@fairlead/identity-proxy", type: "module", exports: { "./main": "./main.js" } };
     writeFileSync(join(beside, "package.json"), JSON.stringify(described));
   }
-  const licences = new Map(packages.map(({ id, licence }) => [id, licence]));
   const documents = join(root, "usr/share/doc/fairlead");
   mkdirSync(documents, { recursive: true });
   copyFileSync(join(checkout, "LICENSE"), join(documents, "copyright"));
-  const texts = [...licences].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, licence]) => `== ${id}\n\n${licence}\n`);
-  writeFileSync(join(documents, "copyright-of-others"), texts.join(""));
-  return new Set(licences.keys());
+  writeFileSync(join(documents, "copyright-of-others"), licenceTexts(packages));
+  return new Set(packages.map(({ id }) => id));
 }
 
 const entryOf = (service: Service): string => `services/${service}/dist/main.js`;

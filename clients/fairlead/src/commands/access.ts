@@ -1,8 +1,8 @@
-import { AccessLevel, type ExplainAccessResponse } from "@fairlead/protocol";
+import { AccessLevel, type AccessRule, type ExplainAccessResponse } from "@fairlead/protocol";
 import { Command } from "commander";
-import { print, printJson, table } from "../output.ts";
+import { printAnswer, table, withFormats } from "../output.ts";
 import { collect, type RelayOptions, relayOf } from "./global-options.ts";
-import { isoTime, ruleJson } from "./rule-output.ts";
+import { isoTime, ruleJson, ruleTable } from "./rule-output.ts";
 
 const LEVELS: Record<AccessLevel, { json: string; words: string }> = {
   [AccessLevel.UNSPECIFIED]: { json: "unknown", words: "may do what this version does not know" },
@@ -17,7 +17,7 @@ export function accessCommand(): Command {
     .description("explain who may do what where (administrators)")
     .addHelpText("after", EXAMPLES);
   access.addCommand(
-    new Command("explain")
+    withFormats(new Command("explain"), "wide", "yaml", "name")
       .description("say what a user may do in a cluster, and what each rule has to do with it")
       .argument("<user>", "the user's name, as the relay's authentication configuration maps it")
       .argument("<cluster>", "the cluster")
@@ -26,8 +26,12 @@ export function accessCommand(): Command {
       .action(async (user: string, cluster: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<RelayOptions & { group: string[] }>();
         const answer = await relayOf(options).accessRules.explainAccess({ user, cluster, groups: options.group });
-        if (options.output === "json") printJson(toJson(answer));
-        else print(inWords(user, cluster, answer));
+        await printAnswer(options.output, {
+          value: () => toJson(answer),
+          text: () => inWords(user, cluster, answer),
+          wide: () => `${inWords(user, cluster, answer)}\n\n${ruleTable(rulesOf(answer))}`,
+          names: () => rulesOf(answer).map(({ name }) => name),
+        });
       }),
   );
   return access;
@@ -45,6 +49,11 @@ function toJson({ level, untilTime, rules }: ExplainAccessResponse) {
     reason,
   }));
   return { access: LEVELS[level].json, until: isoTime(untilTime), rules: explained };
+}
+
+/** The rules that count. */
+function rulesOf({ rules }: ExplainAccessResponse): AccessRule[] {
+  return rules.flatMap(({ accessRule, applies }) => (accessRule && applies ? [accessRule] : []));
 }
 
 function inWords(user: string, cluster: string, { level, untilTime, rules }: ExplainAccessResponse): string {

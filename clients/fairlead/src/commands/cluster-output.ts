@@ -28,12 +28,22 @@ export function toJson(cluster: Cluster) {
   };
 }
 
+const HEADER = ["NAME", "STATE", "SINCE", "AGENT", "KUBERNETES", "NODES", "LABELS"];
+
 /** Clusters for people, and below the table why some cannot be reached. */
 export function clusterTable(clusters: readonly Cluster[]): string {
-  const header = ["NAME", "STATE", "SINCE", "AGENT", "KUBERNETES", "NODES", "LABELS"];
   const reasons = clusters.filter(({ stateReason }) => stateReason !== "");
   const why = reasons.map(({ name, state, stateReason }) => `${name} is ${STATES[state]}: ${stateReason}`);
-  return [table(header, clusters.map(toRow)), ...(why.length > 0 ? ["", ...why] : [])].join("\n");
+  return [table(HEADER, clusters.map(toRow)), ...(why.length > 0 ? ["", ...why] : [])].join("\n");
+}
+
+/** Clusters with all that is known of them, a line each. */
+export function wideClusterTable(clusters: readonly Cluster[]): string {
+  const rows = clusters.map((cluster) => {
+    const { distribution, certificateExpires = "-", lastSeen = "-", reason } = toJson(cluster);
+    return [...toRow(cluster), distribution || "-", lastSeen, certificateExpires, reason || "-"];
+  });
+  return table([...HEADER, "DISTRIBUTION", "LAST SEEN", "CERTIFICATE UNTIL", "REASON"], rows);
 }
 
 /** A change of a cluster's state, for people. */

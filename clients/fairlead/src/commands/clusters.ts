@@ -1,8 +1,8 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { JoinToken } from "@fairlead/protocol";
 import { Command } from "commander";
-import { print, printJson, tell } from "../output.ts";
-import { clusterLine, clusterTable, toJson } from "./cluster-output.ts";
+import { print, printAnswer, printJson, tell, withFormats } from "../output.ts";
+import { clusterLine, clusterTable, toJson, wideClusterTable } from "./cluster-output.ts";
 import { collect, parseLabels, type RelayOptions, relayOf } from "./global-options.ts";
 import {
   type JoinOptions,
@@ -15,18 +15,22 @@ import {
 
 /** `fairlead clusters`: what the caller may reach; for administrators, the keeping of clusters. */
 export function clustersCommand(): Command {
-  const list = new Command("clusters")
+  const list = withFormats(new Command("clusters"), "wide", "yaml", "name")
     .description("list the clusters that you may reach, and keep them as an administrator")
     .option("--watch", "print each change of a cluster's state, until Ctrl-C")
     .addHelpText("after", EXAMPLES)
     .action(async (_own: unknown, command: Command) => {
       const options = command.optsWithGlobals<RelayOptions & { watch?: boolean }>();
-      if (options.watch) return watchClusters(options);
+      if (options.watch) return watchClusters(options, command);
       const { clusters } = await relayOf(options).clusters.listClusters({});
-      if (options.output === "json") return printJson(clusters.map(toJson));
-      if (clusters.length === 0)
+      if (clusters.length === 0 && (options.output === "text" || options.output === "wide"))
         return tell("There is no cluster that you may reach; ask an administrator for a rule.");
-      print(clusterTable(clusters));
+      await printAnswer(options.output, {
+        value: () => clusters.map(toJson),
+        text: () => clusterTable(clusters),
+        wide: () => wideClusterTable(clusters),
+        names: () => clusters.map(({ name }) => name),
+      });
     });
   list.addCommand(
     joinOptions(new Command("create"))
@@ -50,7 +54,7 @@ export function clustersCommand(): Command {
   list.addCommand(
     new Command("join-token")
       .description("print a join token for a cluster whose agent has expired, or lost its state")
-      .argument("<name>", "the cluster")
+      .argument("<cluster>", "the cluster")
       .addHelpText("after", "\nExample:\n  fairlead clusters join-token prod-eu1 > join-token")
       .action(async (name: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<RelayOptions>();
@@ -63,7 +67,7 @@ export function clustersCommand(): Command {
   list.addCommand(
     new Command("delete")
       .description("remove a cluster, what its agents attach with and its live exchanges")
-      .argument("<name>", "the cluster")
+      .argument("<cluster>", "the cluster")
       .addHelpText("after", "\nExample:\n  fairlead clusters delete prod-eu1")
       .action(async (name: string, _own: unknown, command: Command) => {
         const options = command.optsWithGlobals<RelayOptions>();
@@ -85,7 +89,8 @@ Examples:
 const EXAMPLES = `
 Examples:
   fairlead clusters
-  fairlead clusters --output json
+  fairlead clusters --output wide
+  fairlead clusters --output name | xargs -n 1 fairlead doctor
   fairlead clusters create prod-eu1 --label env=prod > join-token
   fairlead clusters join-token prod-eu1 > join-token
   fairlead clusters join-service-account prod-eu1 --join-service-account fairlead/fairlead-agent \\
@@ -94,7 +99,9 @@ Examples:
   fairlead clusters delete prod-eu1`;
 
 /** The clusters as they are, and then each change, without end. As JSON it is a line each. */
-async function watchClusters(options: RelayOptions): Promise<void> {
+async function watchClusters(options: RelayOptions, command: Command): Promise<void> {
+  if (options.output !== "text" && options.output !== "json")
+    command.error(`error: --watch cannot answer as ${options.output}, but as text, json`);
   for await (const { cluster, removed } of relayOf(options).clusters.watchClusters({}, { timeoutMs: 0 })) {
     if (cluster === undefined) continue;
     if (options.output === "json") print(JSON.stringify(removed ? { name: cluster.name, removed } : toJson(cluster)));

@@ -19,7 +19,7 @@ import { addTargetOptions, type TargetOptions } from "./target-options.ts";
 export function disconnectCommand(): Command {
   const command = new Command("disconnect")
     .description("remove what connects a cluster, there and at the relay")
-    .argument("<name>", "the cluster")
+    .argument("<cluster>", "the cluster")
     .addHelpText("after", EXAMPLES);
   return addTargetOptions(command).action(disconnect);
 }

@@ -1,39 +1,13 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { refuseUnverifiedTls } from "@fairlead/service";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { loginToken } from "../login/login-token.ts";
-import type { OutputFormat } from "../output.ts";
 import { selectedProfile } from "../profiles/profiles-file.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
 import { tokenIdentity, tokenSource } from "../relay/token-source.ts";
+import type { RelayOptions } from "./relay-options.ts";
 
-/** Options of every command that talks to a relay. */
-export interface RelayOptions {
-  profile?: string;
-  relay?: string;
-  relayCa?: string;
-  tokenFile?: string;
-  output: OutputFormat;
-}
-
-/** Adds them to the program: commander takes them before and behind a command's name. */
-export function addRelayOptions(program: Command): Command {
-  return program
-    .addOption(new Option("--profile <name>", "the relay that you logged in to by that name").env("FAIRLEAD_PROFILE"))
-    .addOption(
-      new Option("--relay <url>", "the relay, https://HOST:PORT (default: your profile's)").env("FAIRLEAD_RELAY"),
-    )
-    .addOption(
-      new Option("--relay-ca <file>", "authority that signed the relay's certificate (default: the system's)").env(
-        "FAIRLEAD_RELAY_CA",
-      ),
-    )
-    .option(
-      "--token-file <file>",
-      "your token; - for standard input (default: the variable FAIRLEAD_TOKEN, or your login's)",
-    )
-    .addOption(new Option("--output <format>", "how to answer").choices(["text", "json"]).default("text"));
-}
+export type { RelayOptions };
 
 /**
  * Connects to the relay that the options name, or the user's profile.

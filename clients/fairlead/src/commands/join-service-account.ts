@@ -51,7 +51,7 @@ export function serviceAccountJoin(cluster: string, options: JoinOptions & Relay
 export function joinServiceAccountCommand(): Command {
   return joinOptions(new Command("join-service-account"))
     .description("let a cluster's agent join by its service account's token, or end that; what has joined stays")
-    .argument("<name>", "the cluster")
+    .argument("<cluster>", "the cluster")
     .option("--none", "let no agent join so any more")
     .addHelpText("after", EXAMPLES)
     .action(async (cluster: string, _own: unknown, command: Command) => {

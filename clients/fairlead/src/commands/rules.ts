@@ -1,22 +1,26 @@
 import { create } from "@bufbuild/protobuf";
 import { AccessRuleSchema } from "@fairlead/protocol";
 import { Command } from "commander";
-import { print, printJson, tell } from "../output.ts";
+import { printAnswer, printJson, tell, withFormats } from "../output.ts";
 import { type RelayOptions, relayOf } from "./global-options.ts";
 import { addRuleOptions, type RuleOptions, ruleOf } from "./rule-options.ts";
 import { ruleJson, ruleTable } from "./rule-output.ts";
 
 /** `fairlead rules`: for administrators, who reaches which cluster. */
 export function rulesCommand(): Command {
-  const list = new Command("rules")
+  const list = withFormats(new Command("rules"), "yaml", "name")
     .description("list and keep the rules that say who reaches which cluster (administrators)")
     .addHelpText("after", EXAMPLES)
     .action(async (_own: unknown, command: Command) => {
       const options = command.optsWithGlobals<RelayOptions>();
       const { accessRules } = await relayOf(options).accessRules.listAccessRules({});
-      if (options.output === "json") return printJson(accessRules.map(ruleJson));
-      if (accessRules.length === 0) return tell("There is no rule: nobody reaches any cluster.");
-      print(ruleTable(accessRules));
+      if (accessRules.length === 0 && options.output === "text")
+        return tell("There is no rule: nobody reaches any cluster.");
+      await printAnswer(options.output, {
+        value: () => accessRules.map(ruleJson),
+        text: () => ruleTable(accessRules),
+        names: () => accessRules.map(({ name }) => name),
+      });
     });
   list.addCommand(
     addRuleOptions(new Command("create").description("let users or groups reach clusters"))

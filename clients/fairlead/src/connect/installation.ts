@@ -1,12 +1,10 @@
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { impersonationRules } from "@fairlead/authorization";
 import { CertificateAuthority } from "@fairlead/certificates";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parseAllDocuments } from "yaml";
 import type { AuthenticationFile } from "../commands/authentication-file.ts";
+import { packagedFile } from "../packaged-file.ts";
 
-const MANIFESTS = fileURLToPath(new URL("../../manifests/agent.yaml", import.meta.url));
 /** How long agent and identity proxy know each other by the certificates that are made here, in days. As in the chart. */
 const LINK_DAYS = 3_650;
 /** Objects' names, as the chart makes them for a release `fairlead`. */
@@ -87,7 +85,7 @@ export async function installedObjects(namespace: string): Promise<KubernetesObj
 }
 
 async function readManifests(): Promise<Manifest[]> {
-  return parseAllDocuments(await readFile(MANIFESTS, "utf8")).map((document): Manifest => document.toJSON());
+  return parseAllDocuments(await packagedFile("manifests/agent.yaml")).map((document): Manifest => document.toJSON());
 }
 
 /** Puts values in the place of placeholders, wherever they stand. */

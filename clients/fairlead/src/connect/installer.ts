@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { isSea } from "node:sea";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
@@ -7,7 +8,6 @@ import { parse, stringify } from "yaml";
 import { type Installation, joinSecret, namespaceObject } from "./installation.ts";
 import type { TargetCluster } from "./target-cluster.ts";
 
-const CHART = fileURLToPath(new URL("../../../../deploy/charts/fairlead-agent", import.meta.url));
 export const RELEASE = "fairlead";
 
 /** How helm reaches the cluster. */
@@ -50,7 +50,7 @@ export class Installer {
     const { namespace } = installation;
     await this.apply([namespaceObject(namespace), joinSecret(namespace, joinToken)], signal);
     this.#undo.push(() => uninstall(namespace, options));
-    const chart = [RELEASE, options.chart ?? CHART, "--namespace", namespace, "--values", "-"];
+    const chart = [RELEASE, chartOf(options), "--namespace", namespace, "--values", "-"];
     if (options.values !== undefined) chart.push("--values", options.values);
     await helm(["install", ...chart], options, stringify(helmValues(installation)));
   }
@@ -66,9 +66,10 @@ export class Installer {
 /**
  * Looks whether helm can make the release.
  *
- * @throws FairleadError if helm cannot be run, or has a release of the name: it is somebody else's
+ * @throws FairleadError if there is no chart, or helm cannot be run, or has a release of the name: it is somebody else's
  */
 export async function checkHelm(namespace: string, options: HelmOptions): Promise<void> {
+  chartOf(options);
   await helm(["version"], {}, "");
   const found = await helm(["status", RELEASE, "--namespace", namespace], options, "").then(
     () => true,
@@ -76,6 +77,13 @@ export async function checkHelm(namespace: string, options: HelmOptions): Promis
   );
   if (found)
     throw failed(`helm has a release ${RELEASE} in the namespace ${namespace} already; give another --namespace`);
+}
+
+/** @throws FairleadError in an executable of one file, which has no chart in it: helm reads folders and archives */
+function chartOf({ chart }: HelmOptions): string {
+  if (chart !== undefined) return chart;
+  if (isSea()) throw failed("this executable has no chart in it; give --chart, or connect with --via manifests");
+  return fileURLToPath(new URL("../../../../deploy/charts/fairlead-agent", import.meta.url));
 }
 
 /** The values of the agent's chart. No secret is among them. */

@@ -38,7 +38,7 @@ export interface ContextWishes {
  *
  * @throws FairleadError CLUSTER_UNKNOWN, TOKEN_REFUSED, UNREACHABLE, PROTOCOL_VIOLATION, MALFORMED_REQUEST
  */
-export async function clusterAccess(
+async function clusterAccess(
   relay: RelayConnection,
   cluster: string,
   { port, scope, contextName: template, namespace }: ContextWishes = {},

@@ -62,7 +62,7 @@ async function refreshed(name: string, login: OpenIdClient, before: KeptLogin | 
 }
 
 /** Gets a token for a machine by its own secret. */
-export async function clientCredentials(relay: string, login: OpenIdClient): Promise<KeptLogin> {
+async function clientCredentials(relay: string, login: OpenIdClient): Promise<KeptLogin> {
   const { discover, explained, grantParameters, keptLogin } = await import("./openid.ts");
   const { clientCredentialsGrant } = await import("openid-client");
   const provider = await discover(login);
