@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 
 /** Of each of a program's outputs, how much is kept, in bytes. */
-const MAX_KEPT_BYTES = 1024 * 1024;
+export const MAX_KEPT_BYTES = 1024 * 1024;
 
 /** Keeps the beginning of what a program writes, and lets the rest go. */
 export class KeptOutput extends Writable {
