@@ -20,6 +20,16 @@ export interface RelayConfig {
   webhook: WebhookConfig | undefined;
   limits: Limits;
   oldestVersions: OldestVersions;
+  direct: DirectConfig;
+}
+
+/** Where clusters can be reached without a client proxy. */
+export interface DirectConfig {
+  enabled: boolean;
+  /** Whose names CLUSTER.DOMAIN lead to the relay, in lower case; undefined: by a path alone. */
+  domain: string | undefined;
+  /** The port there; undefined: that of HTTPS. */
+  port: number | undefined;
 }
 
 /** What agents attach with. */
@@ -63,7 +73,7 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
   const keys = [
     ...["listen", "tls", "database", "authentication", "administrators", "agents", "webhook", "limits"],
-    "oldestVersions",
+    ...["oldestVersions", "direct"],
   ];
   const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
@@ -84,6 +94,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
     webhook: root.webhook === undefined ? undefined : webhookConfig(root.webhook, path),
     limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
     oldestVersions: oldestVersions(root.oldestVersions ?? {}),
+    direct: directConfig(root.direct ?? {}),
   };
 }
 
@@ -134,6 +145,21 @@ function oldestVersions(value: unknown): OldestVersions {
     throw new Error(`oldestVersions.${at}: a version such as 0.1.0 is due`);
   };
   return { client: version(client, "client"), agent: version(agent, "agent") };
+}
+
+/** A domain is DNS labels; with the longest name of a cluster and a dot before it, it has to stay a name (RFC 1123). */
+const DOMAIN =
+  /^(?=.{1,189}(:|$))([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:\d{1,5})?$/;
+
+function directConfig(value: unknown): DirectConfig {
+  const { enabled = true, domain } = mapping(value, "direct", ["enabled", "domain"]);
+  if (typeof enabled !== "boolean") throw new Error("direct.enabled: true or false is due");
+  if (domain === undefined) return { enabled, domain: undefined, port: undefined };
+  const [name = "", port] = text(domain, "direct.domain").toLowerCase().split(":");
+  if (!DOMAIN.test(text(domain, "direct.domain").toLowerCase()) || Number(port ?? 443) > 65_535) {
+    throw new Error("direct.domain: a domain such as clusters.example.com is due, with :PORT where it is not 443");
+  }
+  return { enabled, domain: name, port: port === undefined ? undefined : Number(port) };
 }
 
 function mapping(value: unknown, at: string, known: readonly string[]): Record<string, unknown> {

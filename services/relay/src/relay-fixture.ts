@@ -53,6 +53,8 @@ export class RelayFixture {
   certificateSeconds = 86_400;
   /** The oldest versions that it supports; likewise. */
   oldestVersions: { client?: string; agent?: string } = {};
+  /** Where its clusters can be reached without a client proxy; likewise. */
+  direct: { enabled?: boolean; domain?: string } = {};
   readonly #tls: RelayTls;
   readonly #sessions: Http2SessionManager[] = [];
   readonly #connections: GrpcConnection[] = [];
@@ -79,6 +81,11 @@ export class RelayFixture {
     await this.#writeConfig();
     const config = await readRelayConfig(join(this.folder, "relay.yaml"));
     this.#service = await startRelay(config, this.#log());
+  }
+
+  /** Who signed its certificate, PEM. */
+  get ca(): string {
+    return this.#tls.ca;
   }
 
   get url(): URL {
@@ -204,6 +211,7 @@ export class RelayFixture {
         agents: { certificateSeconds: this.certificateSeconds },
         limits: this.#limits,
         oldestVersions: this.oldestVersions,
+        direct: this.direct,
       }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);

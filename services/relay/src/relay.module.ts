@@ -8,6 +8,8 @@ import { Admission } from "./access/admission.ts";
 import { ClusterStates } from "./clusters/cluster-states.ts";
 import { Clusters } from "./clusters/clusters.ts";
 import type { RelayConfig } from "./config.ts";
+import { DirectAddresses } from "./direct/direct-address.ts";
+import { DirectEndpoint } from "./direct/direct-endpoint.ts";
 import { AgentAuthority } from "./enrolment/agent-authority.ts";
 import { AgentProofVerifier } from "./enrolment/agent-proof-verifier.ts";
 import { Agents } from "./enrolment/agents.ts";
@@ -120,6 +122,14 @@ export class RelayModule {
           inject: [Admission, ExchangeLimits, Attachments],
           useFactory: (admission: Admission, limits: ExchangeLimits, attachments: Attachments) =>
             new AccessServiceHandler(admission, limits, attachments, log),
+        },
+        // Clusters as HTTPS servers, for clients without a client proxy.
+        { provide: DirectAddresses, useFactory: () => new DirectAddresses(config.direct) },
+        {
+          provide: DirectEndpoint,
+          inject: [DirectAddresses, AccessServiceHandler],
+          useFactory: (addresses: DirectAddresses, access: AccessServiceHandler) =>
+            new DirectEndpoint(addresses, access),
         },
         // The control plane, as gRPC and as JSON over HTTP.
         {
