@@ -64,6 +64,7 @@ describe("the relay's configuration", () => {
       webhook: undefined,
       limits: DEFAULT_LIMITS,
       oldestVersions: { client: "", agent: "" },
+      direct: { enabled: true, domain: undefined, port: undefined },
     });
   });
 
@@ -191,7 +192,7 @@ describe("the relay's configuration", () => {
     ["a domain with a path", { direct: { domain: "example.com/x" } }, "direct\\.domain: a domain"],
     ["a domain with a wildcard", { direct: { domain: "*.example.com" } }, "direct\\.domain: a domain"],
     ["a domain with a port that is none", { direct: { domain: "example.com:65536" } }, "direct\\.domain: a domain"],
-    ["a domain too long for a name before it", { direct: { domain: "a.".repeat(100) + "b" } }, "direct\\.domain: a"],
+    ["a domain too long for a name before it", { direct: { domain: `${"a.".repeat(100)}b` } }, "direct\\.domain: a"],
     ["a key of direct that is none", { direct: { url: "x" } }, "direct\\.url: not a key"],
     ["groups with a number", { administrators: { groups: [7] } }, "administrators\\.groups: a text"],
   ])("with %s is refused, and the key is named", async (_what, change, names) => {

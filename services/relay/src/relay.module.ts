@@ -137,7 +137,7 @@ export class RelayModule {
           inject: [
             ...[Admission, Clusters, AccessRules, Attachments, ClusterStates, AccessServiceHandler],
             ...[JoinTokens, ServiceAccountJoins, Agents, AgentAuthority, AgentProofVerifier, ServiceAccountVerifier],
-            AttachmentEnds,
+            ...[AttachmentEnds, DirectAddresses],
           ],
           useFactory: (
             admission: Admission,
@@ -153,11 +153,12 @@ export class RelayModule {
             proofs: AgentProofVerifier,
             serviceAccounts: ServiceAccountVerifier,
             ends: AttachmentEnds,
+            direct: DirectAddresses,
           ) => {
             const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
             const toMessage = clusterMessages(attachments, agents, states);
             const keeping = { clusters, joinTokens, serviceAccountJoins, agents, attachments, states, ends };
-            const parts = { ...keeping, admission, access, toMessage };
+            const parts = { ...keeping, direct, admission, access, toMessage };
             const judging = { authority, proofs, serviceAccounts };
             const enrolment = enrolmentService({ ...judging, agents, attachments, ends, states, log });
             const anybody = { interceptors: [errorInterceptor] };
