@@ -8,6 +8,7 @@ import { connectCommand } from "./commands/connect.ts";
 import { disconnectCommand } from "./commands/disconnect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { forwardCommand } from "./commands/forward.ts";
+import { getTokenCommand } from "./commands/get-token.ts";
 import { addRelayOptions } from "./commands/global-options.ts";
 import { kubeconfigCommand } from "./commands/kubeconfig.ts";
 import { proxyCommand } from "./commands/proxy.ts";
@@ -34,6 +35,7 @@ for (const command of [
   forwardCommand(),
   clustersCommand(),
   kubeconfigCommand(),
+  getTokenCommand(),
   rulesCommand(),
   connectCommand(),
   disconnectCommand(),
