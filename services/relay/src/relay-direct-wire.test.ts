@@ -1,6 +1,13 @@
 import { Agent } from "node:https";
 import { create } from "@bufbuild/protobuf";
-import { DataSchema, EndSchema, type RequestFrame, ResponseHeadSchema, WholeResponseSchema } from "@fairlead/protocol";
+import {
+  DataSchema,
+  EndSchema,
+  HeaderSchema,
+  type RequestFrame,
+  ResponseHeadSchema,
+  WholeResponseSchema,
+} from "@fairlead/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { AgentFixture, type ServedLane } from "./agent-fixture.ts";
 import { http1Client, http2Client, RawClient } from "./direct/direct-fixture.ts";
@@ -41,9 +48,11 @@ function headOf(frame: RequestFrame["frame"]) {
 const headersOf = (frame: RequestFrame["frame"]): [string, string][] =>
   headOf(frame).headers.map(({ name, value }) => [name.toLowerCase(), Buffer.from(value).toString()]);
 
-function switchTo(frame: RequestFrame["frame"], upgrade: string): void {
+function switchTo(frame: RequestFrame["frame"], upgrade: string, headers: [string, string][] = []): void {
   const { exchangeId } = headOf(frame);
-  lane.lane.sendResponse({ case: "head", value: create(ResponseHeadSchema, { exchangeId, status: 101, upgrade }) });
+  const lines = headers.map(([name, value]) => create(HeaderSchema, { name, value: Buffer.from(value) }));
+  const head = create(ResponseHeadSchema, { exchangeId, status: 101, upgrade, headers: lines });
+  lane.lane.sendResponse({ case: "head", value: head });
 }
 function answer(frame: RequestFrame["frame"], status = 200): void {
   const head = create(ResponseHeadSchema, { exchangeId: headOf(frame).exchangeId, status });
@@ -196,20 +205,9 @@ describe("an upgrade at a cluster's path", () => {
     expect(lane.requests.size).toBe(0);
   });
 
-  it("tells an exec its fault over SPDY and WebSocket when the cluster is lost", async () => {
+  it("tells an exec its fault when the cluster is lost", async () => {
     asks("Upgrade: websocket", "Sec-WebSocket-Protocol: v5.channel.k8s.io", bearer());
-    const opening = await lane.requests.take();
-    const head = create(ResponseHeadSchema, {
-      exchangeId: headOf(opening).exchangeId,
-      status: 101,
-      upgrade: "websocket",
-    });
-    head.headers.push({
-      $typeName: "fairlead.tunnel.v1alpha1.Header",
-      name: "Sec-WebSocket-Protocol",
-      value: Buffer.from("v5.channel.k8s.io"),
-    });
-    lane.lane.sendResponse({ case: "head", value: head });
+    switchTo(await lane.requests.take(), "websocket", [["Sec-WebSocket-Protocol", "v5.channel.k8s.io"]]);
     await raw.until("101 Switching");
     relay.disconnect();
     expect(await raw.ended()).toMatch(/fairlead: (agent|relay): the connection was lost/);
@@ -347,6 +345,21 @@ describe("when the relay stops", () => {
     await stopped;
     expect(Object.keys(agent.freeSockets)).toEqual([]);
     kept.close();
+  });
+
+  it("a request that is left at the end of the grace is told that it may have been carried out", async () => {
+    raw.send("POST /clusters/prod/api HTTP/1.1", "Host: a", bearer(), "Content-Length: 0");
+    await lane.requests.take();
+    await relay.stop(100);
+    expect(await raw.ended()).toMatch(/^HTTP\/1.1 502 (.*\r\n)+\r\n.*it may have been carried out/);
+  });
+
+  it("a command that is left at the end of the grace has its fault for a result", async () => {
+    asks("Upgrade: websocket", "Sec-WebSocket-Protocol: v5.channel.k8s.io", bearer());
+    switchTo(await lane.requests.take(), "websocket", [["Sec-WebSocket-Protocol", "v5.channel.k8s.io"]]);
+    await raw.until("101 Switching");
+    await relay.stop(100);
+    expect(await raw.ended()).toMatch(/fairlead: relay: the connection was lost while/);
   });
 
   it("what is left at the end of the grace is cut", async () => {

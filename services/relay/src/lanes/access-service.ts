@@ -79,6 +79,11 @@ export class AccessServiceHandler {
     for (const live of this.#exchanges) if (live.untilMs <= nowMs) this.#judgeAgain(live);
   }
 
+  /** Cuts all exchanges. Clients that wait hear why, and so does whoever runs a command. */
+  cutAll(reason: FairleadError): void {
+    for (const live of this.#exchanges) live.cut(reason);
+  }
+
   #judgeAgain(live: Exchange): void {
     try {
       if (live.caller.expiresAtMs <= Date.now()) throw tokenExpired(Hop.RELAY);
