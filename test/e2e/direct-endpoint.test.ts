@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { AuditLog } from "../support/audit-log.ts";
 import { directKubeconfig } from "../support/direct.ts";
 import { kubectls, streamingKubectls } from "../support/kubectls-under-test.ts";
+import { fetchOnce, LocalService } from "../support/local-service.ts";
 import { createConfigMap, createNamespace } from "../support/namespace.ts";
 import { setScene } from "../support/scene.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
@@ -64,6 +65,17 @@ describe.each(kubectls(cluster))("without a client proxy, $name", ({ kubectl: an
     await audit.waitFor(isEnd, "the watch's end", 3_000);
   });
 
+  it("lists 40 MB whole, as it is and in pages", async () => {
+    const namespace = await createNamespace(admin);
+    const names = Array.from({ length: 400 }, (_, i) => `wave-${i}`);
+    const data = { of: "x".repeat(100_000) };
+    await Promise.all(names.map((name) => createConfigMap(admin, namespace, name, data)));
+    for (const size of [0, 50]) {
+      const listed = await run("get", "configmaps", "-n", namespace, `--chunk-size=${size}`, "-o", "name");
+      expect(listed.stdout.match(/wave-\d+/g)).toHaveLength(names.length);
+    }
+  });
+
   it("passes on what the cluster refuses, as the cluster says it", async () => {
     const outcome = await run("get", "configmap", "missing", "-n", "default");
     expect(outcome).toMatchObject({
@@ -88,9 +100,27 @@ describeWithNode("pods, without a client proxy", () => {
       expect(summed.stdout).toBe(`${createHash("sha256").update(stdin).digest("hex")}  -\n`);
     });
 
+    it("shows a log as it grows, and ends on Ctrl-C", async () => {
+      const logs = at().start(["logs", "-f", "p1", "--tail=1"]);
+      await logs.waitForOutput(/^line 9\nline 10\nline 11\n/);
+      logs.signal("SIGINT");
+      await logs.exited;
+    });
+
+    it("forwards a port to a pod", async () => {
+      const service = await LocalService.start();
+      const forward = at().start(["port-forward", "p1", `:${service.port}`]);
+      const [, local] = await forward.waitForOutput(/Forwarding from 127\.0\.0\.1:(\d+) ->/);
+      const body = Buffer.alloc(1_000_000, "ballast");
+      const answer = await fetchOnce(Number(local), "/quay", body);
+      expect(answer.toString()).toBe(`/quay ${createHash("sha256").update(body).digest("hex")}`);
+      await forward.stop();
+      await service.stop();
+    });
+
     it("copies files both ways", async () => {
       const [from, to] = ["from", "to"].map((name) => own.tunnel.file(`${name}-${process.hrtime.bigint()}`));
-      await import("node:fs/promises").then(({ writeFile }) => writeFile(from ?? "", Buffer.alloc(2_000_000, "cargo")));
+      await writeFile(from ?? "", Buffer.alloc(2_000_000, "cargo"));
       const remote = `p1:/tmp/direct-${process.hrtime.bigint()}`;
       expect(await at().run(["cp", from ?? "", remote])).toMatchObject({ code: 0 });
       expect(await at().run(["cp", remote, to ?? ""])).toMatchObject({ code: 0 });

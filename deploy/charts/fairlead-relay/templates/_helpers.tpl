@@ -37,4 +37,9 @@ webhook: { url: {{ .Values.webhook.url | quote }}, secretFile: webhook/secret }
 {{- with .Values.limits }}
 limits: {{ . | toJson }}
 {{- end }}
+direct:
+  enabled: {{ .Values.direct.enabled }}
+  {{- with .Values.direct.domain }}
+  domain: {{ . | quote }}
+  {{- end }}
 {{- end }}
