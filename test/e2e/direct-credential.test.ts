@@ -9,6 +9,8 @@ import { startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 const { cluster, admin, describeWithNode } = await setScene();
 /** How late a request may end, in milliseconds, as it is documented. */
 const PROMISED_MS = 5_000;
+/** By itself `kubectl proxy` leaves the path of its context's server out. */
+const PROXY = ["proxy", "--port=0", "--append-server-path"];
 const newest = kubectls(cluster).at(-1)?.kubectl;
 if (!newest) throw new Error("there is no kubectl");
 
@@ -32,7 +34,7 @@ const at = () => newest.against(kubeconfig);
 describe("a client that lives for long, without a client proxy", () => {
   it("runs the plugin again after a 401, and is let in by what that gives then", async () => {
     await replaceToken(own.tunnel, await issuer.token({ aud: "another" }));
-    const proxy = at().start(["proxy", "--port=0"]);
+    const proxy = at().start(PROXY);
     const [, address = ""] = await proxy.waitForOutput(/Starting to serve on (\S+)/);
     const ask = async () => (await fetch(`http://${address}/api/v1/namespaces/default`)).status;
     expect(await ask()).toBe(401);
@@ -44,7 +46,7 @@ describe("a client that lives for long, without a client proxy", () => {
 
   it("asks the plugin before the token expires, and sees no 401 at all", async () => {
     await replaceToken(own.tunnel, await issuer.token({ exp: inSeconds(6) }));
-    const proxy = at().start(["proxy", "--port=0"]);
+    const proxy = at().start(PROXY);
     const [, address = ""] = await proxy.waitForOutput(/Starting to serve on (\S+)/);
     const statuses = new Set<number>();
     const untilMs = Date.now() + 9_000;
@@ -95,7 +97,7 @@ describeWithNode.each(streamingKubectls(cluster))("an exec without a client prox
     await exec.waitForOutput(/begun/);
     expect(await exec.exited).toMatchObject({ code: 1 });
     expect(Date.now() - exp * 1_000).toBeLessThan(PROMISED_MS);
-    expect(exec.stderr).toMatch(/fairlead: relay: your token expired/);
+    expect(exec.stderr).toMatch(/fairlead: (relay|identity proxy): your token expired/);
   });
 
   it("exits 1 with a sentence when the relay is stopped, or its agent lost", async () => {
