@@ -3,7 +3,7 @@ import type { AnswerWriter, InboundMessage } from "./inbound-message.ts";
 
 /**
  * An answer by HTTP/2, for an exchange that writes it as it would one of HTTP/1.1. node's own Http2ServerResponse is not
- * used: it has no way to cut an answer, and ends one that is destroyed as if it were complete.
+ * used: what that destroys is reset without an error, and looks complete to some clients.
  */
 export class Http2Answer implements AnswerWriter {
   readonly req: InboundMessage;
@@ -15,13 +15,18 @@ export class Http2Answer implements AnswerWriter {
   #head: string[] | undefined;
   #headersSent = false;
   #trailers: string[] = [];
+  #waitsForTrailers = false;
   #ended = false;
   #cut = false;
 
   constructor(stream: ServerHttp2Stream, request: InboundMessage) {
     this.#stream = stream;
     this.req = request;
-    stream.on("wantTrailers", () => stream.sendTrailers(byName(this.#trailers)));
+    stream.on("wantTrailers", () => {
+      stream.sendTrailers(byName(this.#trailers));
+      this.#takeNoMore();
+    });
+    stream.on("finish", () => this.#waitsForTrailers || this.#takeNoMore());
   }
 
   get headersSent(): boolean {
@@ -93,10 +98,19 @@ export class Http2Answer implements AnswerWriter {
     return this.destroyed || this.#stream.writableEnded;
   }
 
+  /**
+   * The answer is complete: what the client still sends is nobody's, and it is told so (RFC 9113, 8.1). In another turn, for
+   * the same reason as above.
+   */
+  #takeNoMore(): void {
+    setImmediate(() => this.#stream.readableEnded || this.#stream.close(constants.NGHTTP2_NO_ERROR));
+  }
+
   #sendHead(waitForTrailers: boolean): void {
     const head = this.#head;
     this.#head = undefined;
     if (head === undefined || this.destroyed) return;
+    this.#waitsForTrailers = waitForTrailers;
     const options: ServerStreamResponseOptions & { sendDate: boolean } = { waitForTrailers, sendDate: this.sendDate };
     this.#stream.respond(head, options);
   }

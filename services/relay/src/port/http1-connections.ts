@@ -16,17 +16,32 @@ const TIMEOUT_CHECK_MS = 2_000;
 /** How long a kept connection may idle, in milliseconds: longer than client-go's 90 s, so that it is never closed under a request. */
 export const KEEP_ALIVE_MS = 120_000;
 
+/** Limits, for tests. */
+export interface Http1ConnectionsOptions {
+  requestTimeoutMs?: number;
+}
+
 /** The connections of the public port that speak HTTP/1.1. */
 export class Http1Connections {
   readonly #direct: DirectEndpoint;
   readonly #handle: RequestHandler;
+  readonly #requestTimeoutMs: number;
   readonly #sockets = new Set<Socket>();
   readonly #answers = new Set<ServerResponse>();
   #draining = false;
 
-  constructor(direct: DirectEndpoint, handle: RequestHandler) {
+  /**
+   * @param direct serves what is for a cluster
+   * @param handle serves all else
+   */
+  constructor(
+    direct: DirectEndpoint,
+    handle: RequestHandler,
+    { requestTimeoutMs = REQUEST_TIMEOUT_MS }: Http1ConnectionsOptions = {},
+  ) {
     this.#direct = direct;
     this.#handle = handle;
+    this.#requestTimeoutMs = requestTimeoutMs;
   }
 
   /** What the server needs to be told when it is made. */
@@ -80,10 +95,10 @@ export class Http1Connections {
     this.#answers.add(response);
     if (this.#draining) response.shouldKeepAlive = false;
     const isDirect = this.#isDirect(request);
-    if (!isDirect) boundBody(request, socket);
+    if (!isDirect) boundBody(request, this.#requestTimeoutMs);
     response.on("close", () => {
       this.#answers.delete(response);
-      if (isDirect) boundBody(request, socket);
+      if (isDirect) boundBody(request, this.#requestTimeoutMs);
       if (this.#draining) socket.destroySoon(); // a head that went out before has promised to keep it
     });
     if (isDirect) this.#direct.request(request, response);
@@ -99,8 +114,8 @@ export class Http1Connections {
  * Gives a request's body a time from now on. What is for a cluster has all the time that it needs until it is answered: a
  * stranger's is answered as soon as its token is judged, and a caller's has its place among the limits.
  */
-function boundBody(request: IncomingMessage, socket: Socket): void {
+function boundBody(request: IncomingMessage, timeoutMs: number): void {
   if (request.complete || request.destroyed) return;
-  const timer = setTimeout(() => socket.destroy(), REQUEST_TIMEOUT_MS);
+  const timer = setTimeout(() => request.socket.destroy(), timeoutMs);
   request.once("end", () => clearTimeout(timer)).once("close", () => clearTimeout(timer));
 }
