@@ -91,10 +91,14 @@ export function tokenPlugin({ relayCa, tokenFile }: RelayOptions, relay: URL): E
   };
 }
 
-/** How to start this program: by its name where the PATH leads to it, by its file otherwise, by node if need be. */
+/**
+ * How to start this program: by its name where the PATH leads to it, by its file otherwise, by node if need be. What npx
+ * has put into the PATH is not there when kubectl runs.
+ */
 function thisProgram(): string[] {
   const file = realpathSync(process.argv[1] ?? "");
   const isThis = (folder: string): boolean => {
+    if (folder.endsWith(join("node_modules", ".bin"))) return false;
     try {
       return realpathSync(join(folder, "fairlead")) === file;
     } catch {
