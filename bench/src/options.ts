@@ -35,7 +35,7 @@ Examples:
   npm run bench -- --runs 3 --peer chisel=/opt/chisel --peer frp=/opt/frp --peer konnectivity=/opt/konnectivity
   npm run bench -- --page
 
-Paths: direct (always), fairlead, "kubectl proxy", remotedialer (built with Go from its module) and the given peers.
+Paths: direct (always), fairlead, "fairlead, direct endpoint", "kubectl proxy", remotedialer (built with Go from its module) and the given peers.
 `;
 
 /** Reads the command line. It ends the process on --help and on what cannot be understood. */

@@ -17,6 +17,9 @@ const LIMITS = {
   newExchangesPerUserBurst: 1_000_000,
 };
 
+/** Whose names lead to clusters at the relay without a client proxy. */
+export const DIRECT_DOMAIN = "clusters.test";
+
 /** Our path, with its processes. */
 export interface FairleadPath extends Path {
   readonly tunnel: Tunnel;
@@ -41,7 +44,7 @@ export async function startFairlead(
     cluster: "bench",
     person: alice,
     impersonatorKubeconfig: origin.impersonatorKubeconfig,
-    relayConfig: { limits: LIMITS },
+    relayConfig: { limits: LIMITS, direct: { domain: DIRECT_DOMAIN } },
     ...(profileDir !== undefined && { env: (name) => profiling(profileDir, `${origin.name} ${name}`) }),
     ...more,
   });

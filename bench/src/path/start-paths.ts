@@ -7,6 +7,7 @@ import { startChisel } from "./chisel.ts";
 import type { Detour } from "./detour.ts";
 import { direct } from "./direct.ts";
 import { startFairlead } from "./fairlead.ts";
+import { startFairleadDirect } from "./fairlead-direct.ts";
 import { startFrp } from "./frp.ts";
 import { startKonnectivity } from "./konnectivity.ts";
 import { startKubectlProxy } from "./kubectl-proxy.ts";
@@ -33,6 +34,13 @@ function starters({ options, folder }: PathsContext): ReadonlyMap<string, Start>
     [
       "fairlead",
       (origin, _own, wan) => startFairlead(origin, { folder, profileDir }, wan === undefined ? {} : relayOverWan(wan)),
+    ],
+    [
+      "fairlead, direct endpoint",
+      async (origin, _own, wan) => {
+        if (wan !== undefined) throw new Error("the relay's own address does not lead over it");
+        return startFairleadDirect(origin, { folder, profileDir });
+      },
     ],
     [
       "kubectl proxy",
@@ -85,5 +93,5 @@ export async function startPaths(origin: Origin, context: PathsContext, wan?: Wa
 /** A quick run leaves out what was not asked for by name and takes longer than it tells. */
 function isWanted(name: string, { path, quick }: BenchOptions): boolean {
   if (path.length > 0) return path.includes(name);
-  return !(quick && name === "remotedialer");
+  return !(quick && (name === "remotedialer" || name === "fairlead, direct endpoint"));
 }

@@ -27,6 +27,8 @@ const UNTIL_MS = Date.parse("2027-01-01T00:00:00Z");
 const TOKEN = "callers.canary-7f3a.token";
 /** Names of contexts that a hostile relay gives. */
 const CONTEXTS: Record<string, string> = { a: "production-admin", b: "fairlead-other", c: "" };
+/** Addresses of clusters that a hostile relay, or one that serves none, gives. */
+const DIRECT: Record<string, string> = { d: "http://evil/x", e: "https://user@evil/", f: "https://evil/?a", g: "" };
 
 let folder: string;
 let relay: RelayFixture;
@@ -64,7 +66,7 @@ beforeAll(async () => {
       },
       getKubeconfig: note("getKubeconfig", ({ cluster: asked = "" }) => {
         const contextName = CONTEXTS[asked] ?? `fairlead-${asked}`;
-        return { cluster, contextName, namespace: "team-a" };
+        return { cluster, contextName, namespace: "team-a", directUrl: DIRECT[asked] ?? `/clusters/${asked}` };
       }),
       createCluster: note("createCluster", ({ name = "" }) => {
         if (name === "taken")
@@ -216,6 +218,7 @@ describe("--help", () => {
     ["clusters", "create"],
     ["clusters", "delete"],
     ["kubeconfig"],
+    ["get-token"],
     ["rules"],
     ["rules", "create"],
     ["rules", "update"],
@@ -649,6 +652,77 @@ describe("a command that succeeds", () => {
     expect(kubeconfig.clusters[0].cluster.server).toMatch(/^https:\/\/127\.0\.0\.1:2\d{4}$/);
     expect(kubeconfig.contexts[0].context.namespace).toBe("team-a");
     expect(out).not.toContain(TOKEN);
+  });
+
+  it("prints a kubeconfig that goes without the local proxy, and has no token in it", async () => {
+    const [own, named] = await runAll([
+      ["kubeconfig", "prod", "--direct", ...toRelay()],
+      ["kubeconfig", "prod", "--direct", "--namespace", "mine", ...toRelay()],
+    ]);
+    expect(own?.code).toBe(0);
+    const { clusters, users, contexts, "current-context": current } = parse(own?.out ?? "");
+    expect(current).toBe("fairlead-prod:direct");
+    expect(clusters[0].cluster.server).toBe(`${relay.url.origin}/clusters/prod`);
+    const ca = await readFile(join(folder, "ca.crt"), "base64");
+    expect(clusters[0].cluster["certificate-authority-data"]).toBe(ca);
+    expect(contexts[0].context.namespace).toBe("team-a");
+    expect(parse(named?.out ?? "").contexts[0].context.namespace).toBe("mine");
+    const { exec, ...others } = users[0].user;
+    expect(others).toEqual({});
+    expect(exec).toMatchObject({ apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "IfAvailable" });
+    const at = exec.args.indexOf("get-token");
+    expect(exec.args.slice(at + 1)).toEqual([
+      ...["--relay", relay.url.origin, "--relay-ca", join(folder, "ca.crt"), "--token-file", join(folder, "token")],
+    ]);
+    expect(own?.out).not.toContain(TOKEN);
+  });
+
+  it("runs what its kubeconfig names, and it gives the token", async () => {
+    const { out } = await run(["kubeconfig", "prod", "--direct", ...toRelay()]);
+    const { command, args } = parse(out).users[0].user.exec;
+    const child = spawn(command, args, {
+      env: { PATH: process.env.PATH, HOME: folder },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let answer = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (answer += text));
+    await once(child, "close");
+    const apiVersion = "client.authentication.k8s.io/v1";
+    expect(JSON.parse(answer)).toEqual({ kind: "ExecCredential", apiVersion, status: { token: TOKEN } });
+  });
+
+  it.each([
+    [
+      ["prod", "--direct", "--read-only"],
+      /--read-only cannot be kept with --direct: such a context has your own token/,
+    ],
+    [["prod", "--direct", "--groups", "dev"], /--groups cannot be kept with --direct/],
+    [["prod", "--direct", "--groups", ""], /--groups cannot be kept with --direct/],
+    [["prod", "--direct", "--port", "8443"], /--port is the local proxy's/],
+    [["d", "--direct"], /relay: it gives "http:\/\/evil\/x" for the cluster's address, which is no https URL/],
+    [["e", "--direct"], /which is no https URL/],
+    [["f", "--direct"], /which is no https URL/],
+    [["g", "--direct"], /this relay does not serve clusters without a client proxy/],
+    [["a", "--direct"], /it names the context production-admin/],
+  ])("is not written with %j, and the sentence says why", async (args, says) => {
+    const { code, out, told } = await run(["kubeconfig", ...args, ...toRelay()]);
+    expect([code, out]).toEqual([1, ""]);
+    expect(told).toMatch(says);
+  });
+
+  it("gives a credential in the version that the client asks for, and fails with a sentence on standard error", async () => {
+    const asked = (apiVersion: string) => ({ KUBERNETES_EXEC_INFO: JSON.stringify({ apiVersion, spec: {} }) });
+    const command = ["get-token", ...toRelay()];
+    const [beta, unknown, none] = await Promise.all([
+      run(command, asked("client.authentication.k8s.io/v1beta1")),
+      run(command, asked("client.authentication.k8s.io/v2")),
+      run(["get-token", ...toRelay().slice(0, 4)]),
+    ]);
+    expect(JSON.parse(beta?.out ?? "").apiVersion).toBe("client.authentication.k8s.io/v1beta1");
+    expect(unknown).toMatchObject({ code: 1, out: "" });
+    expect(unknown?.told).toMatch(/"client.authentication.k8s.io\/v2", which is not known/);
+    expect(none).toMatchObject({ code: 1, out: "" });
+    expect(none?.told).toMatch(/there is no token in the environment \(FAIRLEAD_TOKEN\)/);
   });
 
   it("prints a kubeconfig of a context with a scope, with a name that says so and a credential of its own", async () => {

@@ -11,5 +11,4 @@ export { type LiveExchange, LiveExchanges } from "./live-exchanges.ts";
 export { type MappedDetails, mappedDetails } from "./mapped-details.ts";
 export { openVerifier } from "./open-verifier.ts";
 export type { Subject } from "./subject.ts";
-export { tokenExpiryMs } from "./token-expiry.ts";
 export { bearerToken, TokenVerifier } from "./token-verifier.ts";

@@ -240,7 +240,7 @@ export class Bridge {
     try {
       const head = headOf(request, "");
       const lane = await this.#take();
-      const inbound = { request, head, startedAt, released: () => this.#release(lane) };
+      const inbound = { request, head, hop: Hop.CLIENT_PROXY, startedAt, released: () => this.#release(lane) };
       new InboundHttp(inbound, response, lane).start();
     } catch (error) {
       sendStatus(response, FairleadError.from(error, Hop.CLIENT_PROXY));
@@ -254,7 +254,7 @@ export class Bridge {
       const head = headOf(request, request.headers.upgrade ?? "");
       const lane = await this.#take();
       if (first.length > 0) socket.unshift(first);
-      const inbound = { request, head, startedAt, released: () => this.#release(lane) };
+      const inbound = { request, head, hop: Hop.CLIENT_PROXY, startedAt, released: () => this.#release(lane) };
       new InboundUpgrade(inbound, socket, lane).start();
     } catch (error) {
       sendStatus(plainAnswer(request, socket), FairleadError.from(error, Hop.CLIENT_PROXY));

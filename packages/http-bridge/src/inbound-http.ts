@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
 import {
   decodeResponse,
@@ -14,6 +14,8 @@ import {
 } from "@fairlead/protocol";
 import { BodyFramer, OffsetCheck } from "./bodies.ts";
 import { asPairs, headText, toFrameHeaders, toRawHeaders } from "./headers.ts";
+import { Http2Answer } from "./http2-answer.ts";
+import type { AnswerWriter, InboundMessage } from "./inbound-message.ts";
 import { answerOf } from "./response-head.ts";
 import { explainLoss, sendStatus } from "./status.ts";
 import { serverTiming } from "./timings.ts";
@@ -21,18 +23,20 @@ import { WatchFault } from "./watch-fault.ts";
 
 /** A request of a lane's requester, ready to go. */
 export interface InboundRequest {
-  request: IncomingMessage;
+  request: InboundMessage;
   head: RequestHead;
+  /** The hop that it came in at. */
+  hop: Hop;
   /** When the request came, from `performance.now()`. */
   startedAt: number;
   /** Called once when the lane is free again; not if it was lost. */
   released(): void;
 }
 
-/** HTTP in, frames out: carries one request of an HTTP/1.1 client over a lane and writes the answer. */
+/** HTTP in, frames out: carries one request of an HTTP client over a lane and writes the answer. */
 export class InboundHttp {
   readonly #in: InboundRequest;
-  readonly #response: ServerResponse;
+  readonly #response: AnswerWriter;
   readonly #lane: Lane;
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.RELAY);
@@ -42,7 +46,7 @@ export class InboundHttp {
   #released = false;
 
   /** @param lane an idle lane; this exchange has it until `released` */
-  constructor(inbound: InboundRequest, response: ServerResponse, lane: Lane) {
+  constructor(inbound: InboundRequest, response: AnswerWriter, lane: Lane) {
     this.#in = inbound;
     this.#response = response;
     this.#lane = lane;
@@ -139,13 +143,17 @@ export class InboundHttp {
     if (!(head.status > 101 && head.status < 200)) {
       throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, `${head.status} is no status of a 1xx`);
     }
-    this.#response.socket?.write(headText(head.status, head.reason, toRawHeaders(head.headers)), "latin1");
+    const raw = toRawHeaders(head.headers);
+    if (this.#response instanceof Http2Answer) this.#response.informational(head.status, raw);
+    else if (this.#response instanceof ServerResponse) {
+      this.#response.socket?.write(headText(head.status, head.reason, raw), "latin1"); // node has no way for its headers
+    }
   }
 
   #writeHead(head: ResponseHead | undefined): void {
     const { status, reason, headers } = answerOf(head, this.#in.head);
     this.#watch = WatchFault.for(this.#in.head, status, headers);
-    const timing = serverTiming(head?.timings ?? [], this.#in.startedAt);
+    const timing = serverTiming(head?.timings ?? [], this.#in);
     this.#response.sendDate = false;
     this.#response.strictContentLength = true; // more than was announced would be read as an answer of its own
     this.#response.writeHead(status, reason, [...headers, ...timing]);
@@ -195,7 +203,7 @@ export class InboundHttp {
     this.#discardRest();
     if (this.#released) return;
     const sentence = this.#response.writableFinished ? "answered before the request had ended" : "the client went away";
-    this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, sentence));
+    this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, this.#in.hop, sentence));
   }
 }
 
@@ -203,7 +211,7 @@ export class InboundHttp {
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 const NOTHING = new Uint8Array();
 
-function hasNoBody(request: IncomingMessage): boolean {
+function hasNoBody(request: InboundMessage): boolean {
   const length = request.headers["content-length"];
   return request.headers["transfer-encoding"] === undefined && (length === undefined || length === "0");
 }

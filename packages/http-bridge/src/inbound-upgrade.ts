@@ -15,7 +15,7 @@ import { WebSocketFault } from "./websocket-fault.ts";
  * half-close each way. An answer other than 101 is written as an ordinary answer, and the connection is closed.
  */
 export class InboundUpgrade {
-  readonly #in: InboundRequest;
+  readonly #in: InboundRequest & { request: IncomingMessage };
   readonly #socket: Socket;
   readonly #lane: Lane;
   readonly #framer: BodyFramer;
@@ -31,7 +31,7 @@ export class InboundUpgrade {
    * @param socket the client's connection, as node's `upgrade` event hands it over
    * @param lane an idle lane; this exchange has it until `released`
    */
-  constructor(inbound: InboundRequest, socket: Socket, lane: Lane) {
+  constructor(inbound: InboundRequest & { request: IncomingMessage }, socket: Socket, lane: Lane) {
     this.#in = inbound;
     this.#socket = socket;
     this.#lane = lane;
@@ -84,7 +84,7 @@ export class InboundUpgrade {
   #switch(head: ResponseHead): void {
     const { reason, headers } = answerOf(head, this.#in.head, true);
     const raw = ["Connection", "Upgrade", "Upgrade", head.upgrade, ...headers];
-    raw.push(...serverTiming(head.timings, this.#in.startedAt));
+    raw.push(...serverTiming(head.timings, this.#in));
     this.#socket.write(headText(101, reason || "Switching Protocols", raw), "latin1");
     this.#state = "upgraded";
     this.#webSocket = WebSocketFault.for(head);
@@ -149,7 +149,7 @@ export class InboundUpgrade {
 
   #onSocketClosed(): void {
     if (this.#released) return;
-    this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, Hop.CLIENT_PROXY, "the client went away"));
+    this.#lane.reset(new FairleadError(ErrorCode.CANCELLED, this.#in.hop, "the client went away"));
   }
 }
 

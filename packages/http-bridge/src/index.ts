@@ -1,11 +1,15 @@
 export { header, headerValues, toFrameHeaders, toRawHeaders } from "./headers.ts";
-export { InboundHttp, type InboundRequest } from "./inbound-http.ts";
+export { Http2Answer } from "./http2-answer.ts";
+export { Http2Request } from "./http2-request.ts";
+export { type Entrance, InboundExchanges, type Judged } from "./inbound-exchanges.ts";
+export type { AnswerWriter, InboundMessage } from "./inbound-message.ts";
 export { InboundTcp, type InboundTcpEvents } from "./inbound-tcp.ts";
-export { InboundUpgrade, plainAnswer } from "./inbound-upgrade.ts";
+export { plainAnswer } from "./inbound-upgrade.ts";
 export { type CarryOn, type ServedLane, serveLane } from "./outbound-lane.ts";
 export { checkRequest } from "./request-checks.ts";
 export { ERROR_HEADER, sendStatus, sentence, statusBody } from "./status.ts";
 export { readSubprotocols, type Subprotocols } from "./subprotocols.ts";
 export { TIMINGS_HEADER } from "./timings.ts";
+export { refuseUnparsed } from "./unparsed.ts";
 export type { Prepare, TcpUpstream, Upstream } from "./upstream.ts";
 export { type UpstreamAddress, UpstreamPool } from "./upstream-pool.ts";

@@ -1,6 +1,6 @@
-import type { IncomingMessage } from "node:http";
 import { ErrorCode, FairleadError, type Hop } from "@fairlead/protocol";
 import { rawValues } from "./header-lines.ts";
+import type { InboundMessage } from "./inbound-message.ts";
 
 /** Headers of which a request may have one only: with two, hops could disagree on which counts (RFC 9110, 7.2). */
 const SINGLE = ["host", "authorization"] as const;
@@ -15,7 +15,7 @@ const ORIGIN_FORM = /^\/[\x21-\x5b\x5d-\x7e]*$/;
  * @param hop the hop that judges
  * @throws FairleadError MALFORMED_REQUEST
  */
-export function checkRequest(request: IncomingMessage, hop: Hop): void {
+export function checkRequest(request: Pick<InboundMessage, "rawHeaders" | "url">, hop: Hop): void {
   for (const name of SINGLE) {
     const count = rawValues(request.rawHeaders, name).length;
     if (count > 1) throw malformed(hop, `the request has ${count} ${name} headers; send one`);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { STATUS_CODES } from "node:http";
 import {
   ErrorCode,
   errorCodeName,
@@ -8,6 +8,7 @@ import {
   hopName,
   MAX_STATUS_BYTES,
 } from "@fairlead/protocol";
+import type { AnswerWriter } from "./inbound-message.ts";
 
 /**
  * Tells our own answers from the cluster's: the error's code and the hop that failed, such as
@@ -68,15 +69,13 @@ export function explainLoss(error: FairleadError): FairleadError {
 }
 
 /** Answers a request whose head was not answered yet with a Status. */
-export function sendStatus(response: ServerResponse, error: FairleadError): void {
+export function sendStatus(response: AnswerWriter, error: FairleadError): void {
   const { status, contentType, body } = answerFor(response.req, error);
-  response.writeHead(status, {
-    "Content-Type": contentType,
-    "Content-Length": Buffer.byteLength(body),
-    "Cache-Control": "no-store",
-    [ERROR_HEADER]: `${errorCodeName(error.code)}; hop="${hopName(error.hop)}"`,
-    ...(error.retryAfterSeconds > 0 && { "Retry-After": error.retryAfterSeconds }),
-  });
+  response.writeHead(status, STATUS_CODES[status] ?? "", [
+    ...["Content-Type", contentType, "Content-Length", String(Buffer.byteLength(body))],
+    ...["Cache-Control", "no-store", ERROR_HEADER, `${errorCodeName(error.code)}; hop="${hopName(error.hop)}"`],
+    ...(error.retryAfterSeconds > 0 ? ["Retry-After", String(error.retryAfterSeconds)] : []),
+  ]);
   response.end(body);
 }
 
@@ -88,7 +87,7 @@ export function sendStatus(response: ServerResponse, error: FairleadError): void
  * asked for (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse).
  */
 function answerFor(
-  { url = "", headers: { accept = "" } }: IncomingMessage,
+  { url = "", headers: { accept = "" } }: AnswerWriter["req"],
   error: FairleadError,
 ): { status: number; contentType: string; body: string } {
   const { http } = errorMapping(error.code);

@@ -38,5 +38,6 @@ export { hostAndPortOf, type PeerAddress, serverNameOf } from "./peer-address.ts
 export { receiveWindows } from "./receive-windows.ts";
 export { requestHeadOf } from "./request-head.ts";
 export { failExchange, type SpliceOptions, splice } from "./splice.ts";
+export { streamPair } from "./stream-pair.ts";
 export { onOwnConnection, unaryCall } from "./unary-call.ts";
 export { isOlder, isVersion } from "./version.ts";

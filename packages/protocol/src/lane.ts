@@ -66,6 +66,11 @@ export class Lane {
     this.#peerHop = peerHop;
   }
 
+  /** The hop at the other end. */
+  get peerHop(): Hop {
+    return this.#peerHop;
+  }
+
   /** Whether an exchange is under way. */
   get inExchange(): boolean {
     return this.#open;

@@ -29,6 +29,15 @@ async function read(text: string) {
 }
 
 describe("the relay's configuration", () => {
+  it.each([
+    [undefined, { enabled: true, domain: undefined, port: undefined }],
+    [{ enabled: false }, { enabled: false, domain: undefined, port: undefined }],
+    [{ domain: "Clusters.example.com" }, { enabled: true, domain: "clusters.example.com", port: undefined }],
+    [{ domain: "k8s:8443" }, { enabled: true, domain: "k8s", port: 8443 }],
+  ])("with direct %j serves clusters at %j", async (direct, means) => {
+    expect((await read(stringify({ ...GOOD, direct }))).direct).toEqual(means);
+  });
+
   it("has the oldest versions that are supported, each a version", async () => {
     const oldestVersions = { agent: "0.2.0" };
     expect(await read(stringify({ ...GOOD, oldestVersions }))).toMatchObject({
@@ -56,6 +65,7 @@ describe("the relay's configuration", () => {
       limits: DEFAULT_LIMITS,
       oldestVersions: { client: "", agent: "" },
       login: undefined,
+      direct: { enabled: true, domain: undefined, port: undefined },
     });
   });
 
@@ -195,6 +205,13 @@ describe("the relay's configuration", () => {
       { limits: { newExchangesPerUserPerSecond: 100, newExchangesPerUserBurst: 99 } },
       "limits\\.newExchangesPerUserBurst: at least limits\\.newExchangesPerUserPerSecond \\(100\\)",
     ],
+    ["a direct endpoint that is perhaps on", { direct: { enabled: "yes" } }, "direct\\.enabled: true or false"],
+    ["an address for a domain", { direct: { domain: "https://example.com" } }, "direct\\.domain: a domain"],
+    ["a domain with a path", { direct: { domain: "example.com/x" } }, "direct\\.domain: a domain"],
+    ["a domain with a wildcard", { direct: { domain: "*.example.com" } }, "direct\\.domain: a domain"],
+    ["a domain with a port that is none", { direct: { domain: "example.com:65536" } }, "direct\\.domain: a domain"],
+    ["a domain too long for a name before it", { direct: { domain: `${"a.".repeat(100)}b` } }, "direct\\.domain: a"],
+    ["a key of direct that is none", { direct: { url: "x" } }, "direct\\.url: not a key"],
     ["groups with a number", { administrators: { groups: [7] } }, "administrators\\.groups: a text"],
   ])("with %s is refused, and the key is named", async (_what, change, names) => {
     await expect(read(stringify({ ...GOOD, ...change }))).rejects.toThrow(new RegExp(`relay\\.yaml: ${names}`));

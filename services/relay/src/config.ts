@@ -22,6 +22,16 @@ export interface RelayConfig {
   oldestVersions: OldestVersions;
   /** How people get a token; undefined: clients are told nothing of it. */
   login: LoginConfig | undefined;
+  direct: DirectConfig;
+}
+
+/** Where clusters can be reached without a client proxy. */
+export interface DirectConfig {
+  enabled: boolean;
+  /** Whose names CLUSTER.DOMAIN lead to the relay, in lower case; undefined: by a path alone. */
+  domain: string | undefined;
+  /** The port there; undefined: that of HTTPS. */
+  port: number | undefined;
 }
 
 /** How people get a token: the relay tells clients, and has no part in it. */
@@ -77,7 +87,7 @@ export async function readRelayConfig(file: string): Promise<RelayConfig> {
 function parseRelayConfig(yaml: string, folder: string): RelayConfig {
   const keys = [
     ...["listen", "tls", "database", "authentication", "administrators", "agents", "webhook", "limits"],
-    ...["oldestVersions", "login"],
+    ...["oldestVersions", "login", "direct"],
   ];
   const root = mapping(parse(yaml), "the file", keys);
   const path = (value: unknown, at: string): string => resolve(folder, text(value, at));
@@ -99,6 +109,7 @@ function parseRelayConfig(yaml: string, folder: string): RelayConfig {
     limits: limitsOf(mapping(root.limits ?? {}, "limits", Object.keys(DEFAULT_LIMITS))),
     oldestVersions: oldestVersions(root.oldestVersions ?? {}),
     login: root.login === undefined ? undefined : loginConfig(root.login),
+    direct: directConfig(root.direct ?? {}),
   };
 }
 
@@ -166,6 +177,21 @@ function loginConfig(value: unknown): LoginConfig {
     scopes: texts(scopes, "login.scopes"),
     resource: resource === "" ? "" : text(resource, "login.resource"),
   };
+}
+
+/** A domain is DNS labels; with the longest name of a cluster and a dot before it, it has to stay a name (RFC 1123). */
+const DOMAIN =
+  /^(?=.{1,189}(:|$))([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:\d{1,5})?$/;
+
+function directConfig(value: unknown): DirectConfig {
+  const { enabled = true, domain } = mapping(value, "direct", ["enabled", "domain"]);
+  if (typeof enabled !== "boolean") throw new Error("direct.enabled: true or false is due");
+  if (domain === undefined) return { enabled, domain: undefined, port: undefined };
+  const [name = "", port] = text(domain, "direct.domain").toLowerCase().split(":");
+  if (!DOMAIN.test(text(domain, "direct.domain").toLowerCase()) || Number(port ?? 443) > 65_535) {
+    throw new Error("direct.domain: a domain such as clusters.example.com is due, with :PORT where it is not 443");
+  }
+  return { enabled, domain: name, port: port === undefined ? undefined : Number(port) };
 }
 
 function mapping(value: unknown, at: string, known: readonly string[]): Record<string, unknown> {

@@ -1,4 +1,5 @@
-import { REQUESTER_ENDS_MS } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, REQUESTER_ENDS_MS } from "@fairlead/protocol";
+import type { DirectEndpoint } from "./direct/direct-endpoint.ts";
 import type { AccessServiceHandler } from "./lanes/access-service.ts";
 import type { Attachments } from "./lanes/attachments.ts";
 import type { PublicPort } from "./port/public-port.ts";
@@ -12,6 +13,7 @@ const LOOK_MS = 50;
 export interface Stopped {
   port: PublicPort;
   access: AccessServiceHandler;
+  direct: DirectEndpoint;
   attachments: Attachments;
 }
 
@@ -21,7 +23,7 @@ export interface Stopped {
  *
  * @param graceMs how long all of it may take, in milliseconds
  */
-export async function drain({ port, access, attachments }: Stopped, graceMs: number): Promise<void> {
+export async function drain({ port, access, direct, attachments }: Stopped, graceMs: number): Promise<void> {
   const deadline = Date.now() + graceMs;
   const passes = async (isOver: () => boolean, ms: number): Promise<void> => {
     const until = Math.min(deadline, Date.now() + ms);
@@ -36,7 +38,9 @@ export async function drain({ port, access, attachments }: Stopped, graceMs: num
   attachments.drain();
   await passes(() => {
     access.endIdle();
-    return access.busyLanes === 0;
+    return access.busyLanes === 0 && direct.underWay === 0;
   }, graceMs);
+  access.cutAll(new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the relay has stopped"));
+  await passes(() => direct.underWay === 0, graceMs); // once, if the deadline is over: what was told has gone out then
   port.destroy();
 }

@@ -57,6 +57,8 @@ export class RelayFixture {
   oldestVersions: { client?: string; agent?: string } = {};
   /** How people get a token, as the configuration has it. */
   login: object | undefined;
+  /** Where its clusters can be reached without a client proxy; likewise. */
+  direct: { enabled?: boolean; domain?: string } = {};
   readonly #tls: RelayTls;
   readonly #sessions: Http2SessionManager[] = [];
   readonly #connections: GrpcConnection[] = [];
@@ -83,6 +85,11 @@ export class RelayFixture {
     await this.#writeConfig();
     const config = await readRelayConfig(join(this.folder, "relay.yaml"));
     this.#service = await startRelay(config, this.#log());
+  }
+
+  /** Who signed its certificate, PEM. */
+  get ca(): string {
+    return this.#tls.ca;
   }
 
   get url(): URL {
@@ -210,6 +217,7 @@ export class RelayFixture {
         limits: this.#limits,
         oldestVersions: this.oldestVersions,
         ...(this.login && { login: this.login }),
+        direct: this.direct,
       }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.folder, name), text);

@@ -477,6 +477,7 @@ describe("the relay's counts", () => {
       "agent_lanes",
       "agents",
       "client_lanes",
+      "direct_exchanges",
       "exchanges",
       "outdated_authentication_configurations",
       "sessions",

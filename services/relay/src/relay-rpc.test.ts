@@ -287,6 +287,18 @@ describe("the control plane", () => {
     expect(answer).toMatchObject({ cluster: { name: "prod" }, contextName: "fairlead-prod", namespace: "" });
   });
 
+  it.each([
+    [{}, "/clusters/prod"],
+    [{ domain: "k8s.example.com:8443" }, "https://prod.k8s.example.com:8443"],
+    [{ enabled: false, domain: "k8s.example.com" }, ""],
+  ])("tells where the cluster is without a client proxy: with direct %j it is %j", async (direct, url) => {
+    relay.direct = direct;
+    await relay.stop(0);
+    await relay.startAgain();
+    await relay.makeCluster("prod");
+    expect((await relay.as("jane").clusters.getKubeconfig({ cluster: "prod" })).directUrl).toBe(url);
+  });
+
   it("says the same of a cluster of others and of one that is not there", async () => {
     await relay.makeCluster("prod", []);
     const [of, none] = await Promise.all(

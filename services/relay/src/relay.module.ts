@@ -15,6 +15,8 @@ import { Admission } from "./access/admission.ts";
 import { ClusterStates } from "./clusters/cluster-states.ts";
 import { Clusters } from "./clusters/clusters.ts";
 import type { RelayConfig } from "./config.ts";
+import { DirectAddresses } from "./direct/direct-address.ts";
+import { DirectEndpoint } from "./direct/direct-endpoint.ts";
 import { AgentAuthority } from "./enrolment/agent-authority.ts";
 import { AgentProofVerifier } from "./enrolment/agent-proof-verifier.ts";
 import { Agents } from "./enrolment/agents.ts";
@@ -129,13 +131,21 @@ export class RelayModule {
           useFactory: (admission: Admission, limits: ExchangeLimits, attachments: Attachments) =>
             new AccessServiceHandler(admission, limits, attachments, log),
         },
+        // Clusters as HTTPS servers, for clients without a client proxy.
+        { provide: DirectAddresses, useFactory: () => new DirectAddresses(config.direct) },
+        {
+          provide: DirectEndpoint,
+          inject: [DirectAddresses, AccessServiceHandler],
+          useFactory: (addresses: DirectAddresses, access: AccessServiceHandler) =>
+            new DirectEndpoint(addresses, access),
+        },
         // The control plane, as gRPC and as JSON over HTTP.
         {
           provide: RPC_HANDLER,
           inject: [
             ...[Admission, Clusters, AccessRules, Attachments, ClusterStates, AccessServiceHandler],
             ...[JoinTokens, ServiceAccountJoins, Agents, AgentAuthority, AgentProofVerifier, ServiceAccountVerifier],
-            AttachmentEnds,
+            ...[AttachmentEnds, DirectAddresses],
           ],
           useFactory: (
             admission: Admission,
@@ -151,11 +161,12 @@ export class RelayModule {
             proofs: AgentProofVerifier,
             serviceAccounts: ServiceAccountVerifier,
             ends: AttachmentEnds,
+            direct: DirectAddresses,
           ) => {
             const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
             const toMessage = clusterMessages(attachments, agents, states);
             const keeping = { clusters, joinTokens, serviceAccountJoins, agents, attachments, states, ends };
-            const parts = { ...keeping, admission, access, toMessage };
+            const parts = { ...keeping, direct, admission, access, toMessage };
             const judging = { authority, proofs, serviceAccounts };
             const enrolment = enrolmentService({ ...judging, agents, attachments, ends, states, log });
             const anybody = { interceptors: [errorInterceptor] };

@@ -10,6 +10,7 @@ import { ClusterStates } from "./clusters/cluster-states.ts";
 import { Clusters } from "./clusters/clusters.ts";
 import { StateWebhook, secretOf } from "./clusters/state-webhook.ts";
 import type { RelayConfig, WebhookConfig } from "./config.ts";
+import { DirectEndpoint } from "./direct/direct-endpoint.ts";
 import { drain } from "./drain.ts";
 import { Agents } from "./enrolment/agents.ts";
 import { AccessServiceHandler } from "./lanes/access-service.ts";
@@ -38,7 +39,8 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
   const tls = await TlsFiles.open(config.tls, log);
   const handle = requestHandler(app.get(RPC_HANDLER), adapter);
   const tunnel = app.get(TunnelServiceHandler);
-  const port = new PublicPort(tls.current, access, tunnel, handle);
+  const direct = app.get(DirectEndpoint);
+  const port = new PublicPort(tls.current, { access, tunnel, direct, handle });
   const { host } = config.listen;
   const url = `https://${host.includes(":") ? `[${host}]` : host}:${await port.listen(host, config.listen.port)}`;
   tls.watch((renewed) => port.renewTls(renewed));
@@ -63,6 +65,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
       waiting_exchanges: attachments.waitingCount,
       admitted_exchanges: limits.exchanges,
       outdated_authentication_configurations: verifier.isOutdated ? 1 : 0,
+      direct_exchanges: direct.underWay,
       ...access.counts,
     }),
     totals: () => [{ name: "refused_exchanges", label: "limit", values: limits.refusals }],
@@ -70,7 +73,7 @@ export async function startRelay(config: RelayConfig, log: Logger): Promise<Runn
       webhook?.stop();
       tls.stop();
       others?.();
-      await drain({ port, access, attachments }, graceMs);
+      await drain({ port, access, direct, attachments }, graceMs);
       clearInterval(expiry);
       await app.close();
       await app.get<Store>(STORE).destroy();

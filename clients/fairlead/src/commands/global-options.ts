@@ -1,10 +1,9 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { refuseUnverifiedTls } from "@fairlead/service";
 import { InvalidArgumentError } from "commander";
-import { loginToken } from "../login/login-token.ts";
-import { selectedProfile } from "../profiles/profiles-file.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
-import { tokenIdentity, tokenSource } from "../relay/token-source.ts";
+import { tokenSource } from "../relay/token-source.ts";
+import { callerOf } from "./caller.ts";
 import type { RelayOptions } from "./relay-options.ts";
 
 export type { RelayOptions };
@@ -17,17 +16,8 @@ export type { RelayOptions };
  */
 export function relayOf(options: RelayOptions, tokenOf = tokenSource): RelayConnection {
   refuseUnverifiedTls();
-  const { name = "", profile } = selectedProfile(options) ?? {};
-  const relay = options.relay ?? profile?.relay;
-  if (relay === undefined) {
-    const sentence = "which relay? run `fairlead login https://HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY";
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
-  }
-  const { login } = profile ?? {};
-  const ofLogin = login && loginToken({ name, relay: URL.parse(relay)?.origin ?? relay, login });
-  const token = tokenOf(options.tokenFile, ofLogin);
-  const identity = tokenIdentity(options.tokenFile, login && name);
-  return connectToRelay(relay, options.relayCa ?? profile?.relayCa, token, identity);
+  const { relay, relayCa, token, identity } = callerOf(options, tokenOf);
+  return connectToRelay(relay, relayCa, token, identity);
 }
 
 /** Reads `key=value` pairs. @throws FairleadError for one that is not */

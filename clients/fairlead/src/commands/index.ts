@@ -38,8 +38,13 @@ export const COMMANDS: readonly LazyCommand[] = [
   },
   {
     name: "kubeconfig",
-    description: "print, write or remove clusters' contexts, which point at `fairlead proxy`",
+    description: "print, write or remove clusters' contexts, which point at `fairlead proxy`, or at the relay",
     load: async () => (await import("./kubeconfig.ts")).kubeconfigCommand(),
+  },
+  {
+    name: "get-token",
+    description: "give kubectl your token: contexts of `fairlead kubeconfig --direct` run this",
+    load: async () => (await import("./get-token.ts")).getTokenCommand(),
   },
   {
     name: "rules",

@@ -58,13 +58,13 @@ async function runProxy(named: string[], _own: unknown, command: Command): Promi
   const accesses = await clusterAccesses(relay, await clustersOf(relay, named, options), wishes);
   if (options.background) {
     await startInBackground(relay, accesses, options);
-    return tellReady(accesses, await saveKubeconfig(accesses, options.file), options, { isOver: true });
+    return tellReady(accesses, await save(accesses, options), options, { isOver: true });
   }
   const dpopKey = options.dpopKey === undefined ? undefined : resolve(options.dpopKey);
   const proofKey = dpopKey === undefined ? undefined : await readProofKey(dpopKey);
   const stop = (): void => process.exit(0);
   const proxies = await ownOrJoined({ relay, accesses, proofKey, dpopKey, stopped: stop });
-  const file = await saveKubeconfig(accesses, options.file);
+  const file = await save(accesses, options);
   if (proxies === undefined) return tellReady(accesses, file, options, { isOver: true });
   const end = (): void => proxies.stop();
   process.on("SIGINT", end);
@@ -76,6 +76,13 @@ async function runProxy(named: string[], _own: unknown, command: Command): Promi
   const address = privatePort ? privatePort.address() : undefined;
   const own = typeof address === "object" && address ? { private: `http://${address.address}:${address.port}` } : {};
   tellReady(accesses, file, options, { isOver: false, ...own });
+}
+
+function save(accesses: readonly ClusterAccess[], { file }: ProxyOptions): Promise<string> {
+  return saveKubeconfig(
+    accesses.map(({ entries }) => entries),
+    file,
+  );
 }
 
 /** Says that kubectl can be used. @param how whether this command is over with it, and what more JSON is to have */

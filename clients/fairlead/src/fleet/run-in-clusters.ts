@@ -45,7 +45,7 @@ export async function runInClusters(accesses: readonly ClusterAccess[], run: Fle
   const waiting = [...accesses];
   const work = async (): Promise<void> => {
     for (let access = waiting.shift(); access && !run.signal.aborted; access = waiting.shift()) {
-      const kubeconfig = await saveKubeconfig([access], join(folder, `${access.cluster}.conf`));
+      const kubeconfig = await saveKubeconfig([access.entries], join(folder, `${access.cluster}.conf`));
       const one = await runOne(access.cluster, kubeconfig, run);
       run.ended(one);
       ended.push(one);

@@ -1,8 +1,10 @@
-import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
+import { ErrorCode, FairleadError, type GetKubeconfigResponse, Hop, type Scope } from "@fairlead/protocol";
 import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
+import { directEntries, directName, directServer } from "./direct.ts";
 import {
   defaultKubeconfig,
+  type ExecPlugin,
   type KubeconfigEntries,
   localEntries,
   mergeKubeconfig,
@@ -43,16 +45,39 @@ async function clusterAccess(
   cluster: string,
   { port, scope, contextName: template, namespace }: ContextWishes = {},
 ): Promise<ClusterAccess> {
-  const named = await relay.clusters.getKubeconfig({ cluster });
-  if (named.contextName !== CONTEXT_PREFIX + cluster) {
-    const sentence = `it names the context ${named.contextName}, which may be another's in your kubeconfig; it was not written`;
-    throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, sentence);
-  }
+  const named = await askFor(relay, cluster);
   const name = template === undefined ? named.contextName : contextNameOf(template, cluster);
   const kept = await localIdentity(relay.url, cluster);
   const identity = port === undefined ? kept : { ...kept, port };
   const entries = localEntries(name, namespace ?? named.namespace, identity, scope);
   return { cluster, entries: withOrigin(entries, { relay: relay.url.origin, cluster }), identity };
+}
+
+/**
+ * The entries by which kubectl reaches a cluster without the local proxy.
+ *
+ * @param plugin gives the caller's token
+ * @throws FairleadError as {@link clusterAccess}; ACCESS_DENIED if the relay serves no cluster so
+ */
+export async function directAccess(
+  relay: RelayConnection,
+  cluster: string,
+  { contextName: template, namespace }: Pick<ContextWishes, "contextName" | "namespace">,
+  plugin: ExecPlugin,
+): Promise<KubeconfigEntries> {
+  const named = await askFor(relay, cluster);
+  const server = directServer(named.directUrl, relay.url);
+  const name = template === undefined ? directName(named.contextName) : contextNameOf(template, cluster);
+  const entries = directEntries(name, namespace ?? named.namespace, server, relay.tls.ca, plugin);
+  return withOrigin(entries, { relay: relay.url.origin, cluster });
+}
+
+/** @throws FairleadError PROTOCOL_VIOLATION for a context that may be another's, and what the relay refuses */
+async function askFor(relay: RelayConnection, cluster: string): Promise<GetKubeconfigResponse> {
+  const answer = await relay.clusters.getKubeconfig({ cluster });
+  if (answer.contextName === CONTEXT_PREFIX + cluster) return answer;
+  const sentence = `it names the context ${answer.contextName}, which may be another's in your kubeconfig; it was not written`;
+  throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, sentence);
 }
 
 /** Of several clusters, in the order of their names. @throws the first fault; nothing was written then */
@@ -61,18 +86,21 @@ export function clusterAccesses(
   clusters: readonly string[],
   wishes: ContextWishes = {},
 ): Promise<ClusterAccess[]> {
-  const names = [...new Set(clusters)].sort();
+  const names = distinctNames(clusters, wishes.contextName);
   if (names.length > 1 && wishes.port !== undefined)
     throw misuse("--port is for one cluster; each has a port of its own");
-  if (names.length > 1 && wishes.contextName?.includes(PLACEHOLDER) === false) {
-    throw misuse(`--context-name ${wishes.contextName} would be the same for all; write ${PLACEHOLDER} into it`);
-  }
   return Promise.all(names.map((name) => clusterAccess(relay, name, wishes)));
 }
 
+/** The clusters, each once. @throws FairleadError MALFORMED_REQUEST for a template that gives all the same name */
+export function distinctNames(clusters: readonly string[], template: string | undefined): string[] {
+  const names = [...new Set(clusters)].sort();
+  if (names.length <= 1 || template === undefined || template.includes(PLACEHOLDER)) return names;
+  throw misuse(`--context-name ${template} would be the same for all; write ${PLACEHOLDER} into it`);
+}
+
 /** Writes the kubeconfig where the options say. @returns the file */
-export async function saveKubeconfig(accesses: readonly ClusterAccess[], file: string | undefined): Promise<string> {
-  const entries = accesses.map((access) => access.entries);
+export async function saveKubeconfig(entries: readonly KubeconfigEntries[], file: string | undefined): Promise<string> {
   if (file !== undefined) {
     await writeKubeconfig(file, entries);
     return file;

@@ -86,7 +86,7 @@ describe("the entries of a cluster", () => {
     const name = "fairlead-prod:read-only";
     expect(scoped).toMatchObject({ name, context: { cluster: name, user: name, namespace: "team-a" } });
     expect(scoped.cluster).toEqual(ENTRIES.cluster);
-    expect(scoped.user.token).toMatch(/^fls1\./);
+    expect(scoped.user).toEqual({ token: expect.stringMatching(/^fls1\./) });
     expect(kubeconfigText([scoped])).not.toContain(IDENTITY.localToken);
     await mergeKubeconfig(file, [ENTRIES]);
     await mergeKubeconfig(file, [scoped]);

@@ -13,11 +13,21 @@ import { scopedName } from "./scope.ts";
 const LOCK_WAIT_MS = 3_000;
 const EXTENSION = "fairlead.dev";
 
+/** A credential plugin, as a kubeconfig names it (k8s.io/client-go, clientcmd/api/v1, ExecConfig). */
+export interface ExecPlugin {
+  apiVersion: string;
+  command: string;
+  args: string[];
+  interactiveMode: string;
+  provideClusterInfo: boolean;
+  installHint: string;
+}
+
 /** The entries of one cluster in a kubeconfig, all three under the same name. */
 export interface KubeconfigEntries {
   name: string;
-  cluster: { server: string; "certificate-authority-data": string };
-  user: { token: string };
+  cluster: { server: string; "certificate-authority-data"?: string };
+  user: { token: string } | { exec: ExecPlugin };
   context: { cluster: string; user: string; namespace?: string; extensions?: [OriginExtension] };
 }
 

@@ -1,4 +1,4 @@
-import { tokenExpiryMs } from "@fairlead/authentication";
+import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Login, OpenIdClient } from "../profiles/profile.ts";
 import { type TokenSource, tokenSource } from "../relay/token-source.ts";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { tokenExpiryMs } from "@fairlead/authentication";
+import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import * as client from "openid-client";
 import { EnvHttpProxyAgent, fetch } from "undici";

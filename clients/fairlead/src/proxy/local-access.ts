@@ -1,5 +1,4 @@
-import type { IncomingMessage } from "node:http";
-import { readSubprotocols } from "@fairlead/http-bridge";
+import { type InboundMessage, readSubprotocols } from "@fairlead/http-bridge";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { type LocalGrant, localGrant } from "./local-credential.ts";
 
@@ -13,7 +12,7 @@ import { type LocalGrant, localGrant } from "./local-credential.ts";
  * @returns what the context that the request came by is for
  * @throws FairleadError ACCESS_DENIED, TOKEN_REFUSED
  */
-export function checkLocalAccess(request: IncomingMessage, port: number, localToken: string): LocalGrant {
+export function checkLocalAccess(request: InboundMessage, port: number, localToken: string): LocalGrant {
   const { host, origin } = request.headers;
   if (origin !== undefined) throw denied("requests of web pages are refused");
   if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`)
@@ -31,8 +30,9 @@ export function withoutBearerProtocol(value: string): string | undefined {
   return protocols.length > 0 ? protocols.join(", ") : undefined;
 }
 
-function bearerProtocol(request: IncomingMessage): string | undefined {
-  return readSubprotocols(request.headersDistinct["sec-websocket-protocol"] ?? []).tokens[0];
+function bearerProtocol({ headers }: InboundMessage): string | undefined {
+  const asked = headers["sec-websocket-protocol"]; // node has joined the lines with commas
+  return asked === undefined ? undefined : readSubprotocols([asked]).tokens[0];
 }
 
 function denied(sentence: string): FairleadError {

@@ -1,31 +1,18 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import type { ProofKey } from "@fairlead/authentication";
 import {
   checkRequest,
-  ERROR_HEADER,
   header,
-  InboundHttp,
-  InboundUpgrade,
-  plainAnswer,
-  sendStatus,
-  statusBody,
+  InboundExchanges,
+  type InboundMessage,
+  type Judged,
+  refuseUnparsed,
   TIMINGS_HEADER,
   toFrameHeaders,
 } from "@fairlead/http-bridge";
-import {
-  ErrorCode,
-  errorCodeName,
-  FairleadError,
-  Hop,
-  hopName,
-  MAX_HEAD_BYTES,
-  newExchangeId,
-  type RequestHead,
-  RequestHeadSchema,
-} from "@fairlead/protocol";
+import { ErrorCode, FairleadError, Hop, MAX_HEAD_BYTES, newExchangeId, RequestHeadSchema } from "@fairlead/protocol";
 import type { TokenSource } from "../relay/token-source.ts";
 import { CLIENT } from "../version.ts";
 import type { LanePool } from "./lane-pool.ts";
@@ -40,22 +27,16 @@ const HEAD_TIMEOUT_MS = 60_000;
 /** How long a kept connection may idle, in milliseconds: longer than client-go's 90 s, so that it is never closed under a request. */
 const KEEP_ALIVE_MS = 120_000;
 
-/** How long what a refused client still sends is thrown away, in milliseconds: a reset would take our answer from it. */
-const LINGER_MS = 2_000;
-
 /** The HTTPS server on loopback that kubectl talks to. */
 export class LocalProxy {
   readonly #cluster: string;
   readonly #identity: LocalIdentity;
-  readonly #pool: LanePool;
   readonly #token: TokenSource;
   readonly #proofKey: ProofKey | undefined;
   readonly #renewal: TokenRenewal;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #port = 0;
-  /** Answers that are not out yet, by connection. */
-  readonly #answering = new WeakMap<Socket, number>();
 
   /**
    * @param cluster the cluster that it is for
@@ -66,7 +47,6 @@ export class LocalProxy {
   constructor(cluster: string, identity: LocalIdentity, pool: LanePool, token: TokenSource, proofKey?: ProofKey) {
     this.#cluster = cluster;
     this.#identity = identity;
-    this.#pool = pool;
     this.#token = token;
     this.#proofKey = proofKey;
     this.#renewal = new TokenRenewal(pool, token, proofKey);
@@ -79,10 +59,16 @@ export class LocalProxy {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
     });
-    this.#server.on("request", (request, response) => void this.#onRequest(request, response));
-    this.#server.on("checkContinue", (request, response) => void this.#onRequest(request, response));
-    this.#server.on("upgrade", (request, socket: Socket, first) => void this.#onUpgrade(request, socket, first));
-    this.#server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket));
+    const exchanges = new InboundExchanges({
+      hop: Hop.CLIENT_PROXY,
+      judge: (request, upgrade) => this.#judge(request, upgrade),
+      takeLane: (gone) => pool.take(gone),
+      releaseLane: (lane) => pool.release(lane),
+    });
+    this.#server.on("request", (request, response) => void exchanges.request(request, response));
+    this.#server.on("checkContinue", (request, response) => void exchanges.request(request, response));
+    this.#server.on("upgrade", (request, socket: Socket, first) => void exchanges.upgrade(request, socket, first));
+    this.#server.on("clientError", (error, socket) => refuseUnparsed(error, socket, Hop.CLIENT_PROXY));
   }
 
   /** Its port on 127.0.0.1. */
@@ -116,46 +102,8 @@ export class LocalProxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const startedAt = performance.now();
-    const { socket } = request;
-    this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1);
-    response.once("close", () => this.#answering.set(socket, (this.#answering.get(socket) ?? 1) - 1));
-    try {
-      const { head, token } = await this.#headOf(request, "");
-      const lane = await this.#pool.take(() => response.destroyed);
-      if (response.destroyed) return this.#pool.release(lane);
-      response.once("close", this.#renewal.begin(head, token));
-      const inbound = { request, head, startedAt, released: () => this.#pool.release(lane) };
-      new InboundHttp(inbound, response, lane).start();
-    } catch (error) {
-      if (!response.destroyed) sendStatus(response, FairleadError.from(error, Hop.CLIENT_PROXY));
-    }
-  }
-
-  async #onUpgrade(request: IncomingMessage, socket: Socket, first: Buffer): Promise<void> {
-    const startedAt = performance.now();
-    socket.on("error", () => {}); // "close" follows
-    // Sent behind a request that is not answered yet: the connection has no place for two answers at once.
-    if ((this.#answering.get(socket) ?? 0) > 0) return void socket.destroy();
-    try {
-      const { head, token } = await this.#headOf(request, request.headers.upgrade ?? "");
-      const taken = await this.#pool.take(() => socket.destroyed);
-      if (socket.destroyed) return this.#pool.release(taken);
-      socket.once("close", this.#renewal.begin(head, token));
-      if (first.length > 0) socket.unshift(first);
-      new InboundUpgrade(
-        { request, head, startedAt, released: () => this.#pool.release(taken) },
-        socket,
-        taken,
-      ).start();
-    } catch (error) {
-      if (!socket.destroyed) sendStatus(plainAnswer(request, socket), FairleadError.from(error, Hop.CLIENT_PROXY));
-    }
-  }
-
   /** Checks a request and makes its head: the local credential goes out, the caller's own comes in. */
-  async #headOf(request: IncomingMessage, upgrade: string): Promise<{ head: RequestHead; token: string }> {
+  async #judge(request: InboundMessage, upgrade: string): Promise<Judged> {
     const { scope } = checkLocalAccess(request, this.port, this.#identity.localToken);
     checkRequest(request, Hop.CLIENT_PROXY);
     const headers = toFrameHeaders(request.rawHeaders, LOCAL_HEADERS);
@@ -177,30 +125,6 @@ export class LocalProxy {
     });
     const proof = await this.#proofKey?.prove({ ...head, token });
     if (proof !== undefined) head.headers.push(header("DPoP", proof));
-    return { head, token };
+    return { head, begin: () => this.#renewal.begin(head, token) };
   }
-}
-
-/** Answers what node's parser refused, with a Status where it can. */
-function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (socket.writableEnded) return; // more of what was refused already
-  if (!socket.writable) return void socket.destroy();
-  const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
-  const fault = tooLarge
-    ? new FairleadError(
-        ErrorCode.HEAD_TOO_LARGE,
-        Hop.CLIENT_PROXY,
-        "the request's line and headers are larger than 1 MiB; shorten the command or the token",
-      )
-    : new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, "the request is not valid HTTP/1.1");
-  const body = statusBody(fault);
-  const line = tooLarge ? "431 Request Header Fields Too Large" : "400 Bad Request";
-  const headers = [
-    "Content-Type: application/json",
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `${ERROR_HEADER}: ${errorCodeName(fault.code)}; hop="${hopName(fault.hop)}"`,
-    "Connection: close",
-  ];
-  socket.end(`HTTP/1.1 ${line}\r\n${headers.join("\r\n")}\r\n\r\n${body}`);
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { type ProofKey, provenCredential, tokenExpiryMs } from "@fairlead/authentication";
+import { type ProofKey, provenCredential } from "@fairlead/authentication";
+import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
 import {
   CredentialSchema,
   ErrorCode,

@@ -40,4 +40,9 @@ limits: {{ . | toJson }}
 {{- with .Values.login }}
 login: {{ . | toJson }}
 {{- end }}
+direct:
+  enabled: {{ .Values.direct.enabled }}
+  {{- with .Values.direct.domain }}
+  domain: {{ . | quote }}
+  {{- end }}
 {{- end }}

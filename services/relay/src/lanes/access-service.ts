@@ -13,6 +13,7 @@ import {
   type RequestHead,
   requestHeadOf,
   splice,
+  streamPair,
 } from "@fairlead/protocol";
 import type { Logger } from "@fairlead/service";
 import type { Admission } from "../access/admission.ts";
@@ -51,7 +52,17 @@ export class AccessServiceHandler {
 
   /** `AccessService.Exchange`. */
   exchange(stream: ServerHttp2Stream): void {
-    const lane = new Lane(new GrpcServerStream(stream, Hop.CLIENT_PROXY), "server", Hop.CLIENT_PROXY);
+    this.#serve(new Lane(new GrpcServerStream(stream, Hop.CLIENT_PROXY), "server", Hop.CLIENT_PROXY));
+  }
+
+  /** @returns the requester's end of a lane from within this relay; what comes on it is judged as what comes on any */
+  openLane(): Lane {
+    const [near, far] = streamPair();
+    this.#serve(new Lane(far, "server", Hop.RELAY));
+    return new Lane(near, "requester", Hop.RELAY);
+  }
+
+  #serve(lane: Lane): void {
     this.#lanes.add(lane);
     lane.onClose(() => this.#lanes.delete(lane));
     this.#awaitRequest(lane);
@@ -66,6 +77,11 @@ export class AccessServiceHandler {
   /** Cuts the exchanges whose token, or all rules that admitted them, have expired. @param nowMs since the epoch */
   endExpired(nowMs: number): void {
     for (const live of this.#exchanges) if (live.untilMs <= nowMs) this.#judgeAgain(live);
+  }
+
+  /** Cuts all exchanges. Clients that wait hear why, and so does whoever runs a command. */
+  cutAll(reason: FairleadError): void {
+    for (const live of this.#exchanges) live.cut(reason);
   }
 
   #judgeAgain(live: Exchange): void {
@@ -109,7 +125,7 @@ export class AccessServiceHandler {
       if (frame.case === "credential") {
         return void answerCredential(lane, frame.value, Hop.RELAY, (credential) => this.#carryOn.judge(credential));
       }
-      const head = requestHeadOf(frame, Hop.CLIENT_PROXY);
+      const head = requestHeadOf(frame, lane.peerHop);
       const token = credentialOf(head);
       const subject = this.#admission.known(token);
       if (subject && this.#openAtOnce(lane, head, subject, opening)) return;

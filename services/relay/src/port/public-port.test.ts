@@ -2,9 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:tls";
 import { CertificateAuthority } from "@fairlead/certificates";
 import { expect, it } from "@jest/globals";
-import type { AccessServiceHandler } from "../lanes/access-service.ts";
-import type { TunnelServiceHandler } from "../lanes/tunnel-service.ts";
-import { PublicPort } from "./public-port.ts";
+import { PublicPort, type Served } from "./public-port.ts";
 
 it("a renewed certificate is shown from the next connection on, and over HTTP/2 still; older versions of TLS stay refused", async () => {
   const authority = await CertificateAuthority.create("authority", 1);
@@ -13,8 +11,7 @@ it("a renewed certificate is shown from the next connection on, and over HTTP/2 
     return { cert: Buffer.from(cert), key: Buffer.from(key) };
   };
   const [first, second] = [await issue(), await issue()];
-  const none = {} as unknown;
-  const port = new PublicPort(first, none as AccessServiceHandler, none as TunnelServiceHandler, () => {});
+  const port = new PublicPort(first, {} as Served);
   const number = await port.listen("127.0.0.1", 0);
   const shown = async (options: object = {}) => {
     const socket = connect({ host: "127.0.0.1", port: number, ca: authority.pem, ALPNProtocols: ["h2"], ...options });

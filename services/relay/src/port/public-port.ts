@@ -19,8 +19,10 @@ import {
   receiveWindows,
   TunnelService,
 } from "@fairlead/protocol";
+import type { DirectEndpoint } from "../direct/direct-endpoint.ts";
 import type { AccessServiceHandler } from "../lanes/access-service.ts";
 import type { TunnelServiceHandler } from "../lanes/tunnel-service.ts";
+import { Http1Connections, KEEP_ALIVE_MS } from "./http1-connections.ts";
 import { PacedListener } from "./paced-listener.ts";
 import type { PortTls } from "./tls-files.ts";
 
@@ -31,21 +33,23 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 const OLDEST_TLS = "TLSv1.2";
 
-/** How long a request by HTTP/1.1 may take for its head, and in all, in milliseconds. */
-const HEAD_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** How often that is looked at, in milliseconds. */
-const TIMEOUT_CHECK_MS = 2_000;
-
 /** A handler of requests that are no stream of ours: unary RPCs, JSON, health. */
 export type RequestHandler = (
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
 ) => void;
 
+/** What is served at the public port. */
+export interface Served {
+  access: AccessServiceHandler;
+  tunnel: TunnelServiceHandler;
+  direct: DirectEndpoint;
+  handle: RequestHandler;
+}
+
 /**
  * The relay's one public port: HTTP/2 and HTTP/1.1 over TLS. The three streams of frames are served straight on
- * their http2 streams; all else goes to an ordinary handler. The server is our own because its windows have to be
+ * their http2 streams, and what is for a cluster by the direct endpoint; all else goes to an ordinary handler. The server is our own because its windows have to be
  * set: with grpc-js as a server, uploads are limited to 64 KiB a round trip.
  */
 export class PublicPort {
@@ -54,21 +58,17 @@ export class PublicPort {
   readonly #sessions = new Set<ServerHttp2Session>();
   /** Those of agents, or of who says so. */
   readonly #agents = new WeakSet<Http2Session>();
-  readonly #idle = new IdleSessions();
+  readonly #http1: Http1Connections;
+  readonly #idle = new IdleSessions({ idleMs: KEEP_ALIVE_MS });
 
-  constructor(tls: PortTls, access: AccessServiceHandler, tunnel: TunnelServiceHandler, handle: RequestHandler) {
-    const http1 = {
-      allowHTTP1: true,
-      maxHeaderSize: MAX_HEAD_BYTES, // node's own limit is 16 KiB
-      headersTimeout: HEAD_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-    };
+  constructor(tls: PortTls, { access, tunnel, direct, handle }: Served) {
+    this.#http1 = new Http1Connections(direct, handle);
     this.#server = createSecureServer({
       ...LANE_SERVER_OPTIONS,
       ...tls,
-      ...http1,
+      ...this.#http1.options,
       settings: { ...LANE_SERVER_OPTIONS.settings, maxHeaderListSize: MAX_HEAD_BYTES },
+      maxSendHeaderBlockLength: MAX_HEAD_BYTES, // nghttp2's own limit is 64 KiB
       minVersion: OLDEST_TLS,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
@@ -82,12 +82,15 @@ export class PublicPort {
     this.#server.emit("listening"); // it never listens itself, and would let HTTP/1.1 take all its time
     this.#server.on("secureConnection", (socket) => this.#listener.done(socket));
     this.#server.on("session", (session) => this.#onSession(session));
-    this.#server.on("request", handle); // HTTP/1.1
+    this.#http1.serve(this.#server);
     // With "request" node adds a listener of its own that wraps every http2 stream; ours wraps only what needs it.
     this.#server.removeAllListeners("stream");
     this.#server.on("stream", (stream, headers, _flags, rawHeaders: string[] = []) => {
       const serve = headers[":method"] === "POST" ? streams[headers[":path"] ?? ""] : undefined;
       if (serve) return serve(stream, headers);
+      if (direct.covers(headers[":path"], headers[":authority"] ?? headers.host)) {
+        return direct.stream(stream, headers, rawHeaders);
+      }
       handle(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
     });
   }
@@ -120,12 +123,14 @@ export class PublicPort {
   drain(): void {
     this.#listener.close();
     for (const session of this.#sessions) if (!this.#agents.has(session)) session.close();
+    this.#http1.drain(this.#server);
   }
 
   /** Cuts what is left. */
   destroy(): void {
     this.#server.close();
     for (const session of this.#sessions) session.destroy();
+    this.#http1.destroy();
   }
 
   #attach(stream: ServerHttp2Stream, tunnel: TunnelServiceHandler, proof: string | undefined): void {

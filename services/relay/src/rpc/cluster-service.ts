@@ -3,6 +3,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Subject } from "@fairlead/authentication";
 import { type ClusterService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { checkName, clusterUnknown } from "../clusters/clusters.ts";
+import type { DirectAddresses } from "../direct/direct-address.ts";
 import type { Agents } from "../enrolment/agents.ts";
 import type { JoinToken, JoinTokens } from "../enrolment/join-tokens.ts";
 import { checkServiceAccountJoin } from "../enrolment/service-account-join.ts";
@@ -21,12 +22,13 @@ export interface ClusterServiceParts extends WatchedClusters {
   attachments: Attachments;
   access: AccessServiceHandler;
   ends: AttachmentEnds;
+  direct: DirectAddresses;
 }
 
 /** `ClusterService`: what the caller may reach, and for administrators the keeping of clusters. */
 export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof ClusterService> {
   const { admission, clusters, joinTokens, serviceAccountJoins, agents } = parts;
-  const { attachments, states, access, ends, toMessage } = parts;
+  const { attachments, states, access, ends, direct, toMessage } = parts;
   return {
     listClusters: (_request, context) => ({ clusters: admission.visible(callerOf(context)).map(toMessage) }),
     watchClusters: (_request, context) => watchClusters(parts, callerOf(context), context.signal),
@@ -34,7 +36,7 @@ export function clusterService(parts: ClusterServiceParts): ServiceImpl<typeof C
       const admitted = admission.admit(callerOf(context), cluster);
       const { name } = admitted;
       const asked = { ...toMessage(admitted), recentEnds: [...ends.of(name)] };
-      return { cluster: asked, contextName: `fairlead-${name}`, namespace: "" };
+      return { cluster: asked, contextName: `fairlead-${name}`, namespace: "", directUrl: direct.of(name) };
     },
     createCluster: async ({ name, labels, serviceAccountJoin }, context) => {
       admission.requireAdministrator(callerOf(context));
