@@ -126,17 +126,3 @@ describeWithNode.each(streamingKubectls(cluster))("an exec without a client prox
     expect(code).toBe(1);
   });
 });
-
-describe("a request under way when the relay is stopped", () => {
-  it("is answered, while new ones find the next relay", async () => {
-    await replaceToken(own.tunnel, await issuer.token());
-    const namespace = await createNamespace(admin);
-    const wait = at().start(["get", "--raw", `/api/v1/namespaces/${namespace}/configmaps?watch=1&timeoutSeconds=5`]);
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
-    await own.tunnel.processes.relay.end("SIGTERM");
-    expect(await wait.exited).toBeDefined();
-    await own.tunnel.startProcess("relay");
-    const next = await at().run(["get", "namespace", namespace]);
-    expect(next).toMatchObject({ code: 0 });
-  });
-});

@@ -14,7 +14,7 @@ const { cluster, admin, describeWithNode } = await setScene();
 let own: TunnelToTestbed;
 let kubeconfig: string;
 beforeAll(async () => {
-  own = await startTunnel(cluster.testbed);
+  own = await startTunnel(cluster.testbed, { args: (name) => (name === "relay" ? ["--grace", "20"] : []) });
   kubeconfig = await directKubeconfig(own.tunnel);
   await own.tunnel.processes["client proxy"].end(); // nothing of the user's machine is in the way
 }, 60_000);
@@ -126,5 +126,27 @@ describeWithNode("pods, without a client proxy", () => {
       expect(await at().run(["cp", remote, to ?? ""])).toMatchObject({ code: 0 });
       expect((await readFile(to ?? "")).equals(await readFile(from ?? ""))).toBe(true);
     });
+  });
+});
+
+describe("a request that is under way, without a client proxy, when the relay is told to stop", () => {
+  it("is answered to its end, and the next one by the next relay", async () => {
+    const newest = kubectls(cluster).at(-1)?.kubectl.against(kubeconfig);
+    if (!newest) throw new Error("there is no kubectl");
+    const namespace = await createNamespace(admin);
+    await createConfigMap(admin, namespace, "before");
+    const audit = await AuditLog.fromNow(cluster.testbed.auditLog);
+    const path = `/api/v1/namespaces/${namespace}/configmaps?watch=1&timeoutSeconds=5`;
+    const get = newest.start(["get", "--raw", path]);
+    const isOpen = ({ verb, stage, requestURI }: { verb: string; stage: string; requestURI: string }) =>
+      verb === "watch" && stage === "ResponseStarted" && requestURI.includes(`/namespaces/${namespace}/`);
+    await audit.waitFor(isOpen, "an open watch");
+    const { relay } = own.tunnel.processes;
+    if (relay.pid) process.kill(relay.pid, "SIGTERM");
+    expect({ ...(await get.exited), stderr: get.stderr }).toMatchObject({ code: 0, stderr: "" });
+    expect(get.stdout).toMatch(/"ADDED".*"before"/);
+    await relay.end();
+    await own.tunnel.startProcess("relay");
+    expect(await newest.run(["get", "namespace", namespace])).toMatchObject({ code: 0 });
   });
 });
