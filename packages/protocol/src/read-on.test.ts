@@ -2,9 +2,9 @@ import { once } from "node:events";
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
+  connect as connectHttp2,
   createSecureServer,
   createServer,
-  connect as connectHttp2,
   type ServerOptions,
 } from "node:http2";
 import { type AddressInfo, createServer as createPlainServer, type Server, type Socket } from "node:net";
@@ -46,7 +46,8 @@ async function listening(server: Server, over: "unix" | "tls"): Promise<PeerAddr
 function echo(over: "unix" | "tls", window: number): Promise<PeerAddress> {
   const settings = { ...LANE_SERVER_OPTIONS.settings, initialWindowSize: window };
   const options: ServerOptions = { ...LANE_SERVER_OPTIONS, settings };
-  const server = over === "unix" ? createServer(options) : createSecureServer({ ...options, cert: PEER_CERT, key: PEER_KEY });
+  const server =
+    over === "unix" ? createServer(options) : createSecureServer({ ...options, cert: PEER_CERT, key: PEER_KEY });
   server.on("session", (session) => {
     session.setLocalWindowSize(window);
     ends.push(() => session.destroy());
@@ -54,7 +55,12 @@ function echo(over: "unix" | "tls", window: number): Promise<PeerAddress> {
   server.on("stream", (stream) => {
     const call = new GrpcServerStream(stream, Hop.AGENT);
     const nothing = () => {};
-    call.start({ message: (message) => void call.send(message), ended: () => call.end(), drained: nothing, closed: nothing });
+    call.start({
+      message: (message) => void call.send(message),
+      ended: () => call.end(),
+      drained: nothing,
+      closed: nothing,
+    });
   });
   return listening(server, over);
 }
@@ -108,7 +114,10 @@ describe.each<["unix" | "tls", number]>([
     await once(session, "remoteSettings");
     await widen(session, window);
     for (let i = 0; i < LANES; i++) {
-      const stream = session.request(HEADERS).on("error", () => {}).resume();
+      const stream = session
+        .request(HEADERS)
+        .on("error", () => {})
+        .resume();
       stream.end(Buffer.concat([Buffer.from([0, 0, 16, 0, 0]), Buffer.alloc(MIB)]));
     }
     expect(await settled(() => socket.bytesRead)).toBeLessThan(LANES * MIB);
