@@ -72,9 +72,9 @@ describe("a write that waits", () => {
   it("is no reason to read until it has waited for two looks", () => {
     connection.stuck();
     connection.readOn.sent(stream(0));
-    jest.advanceTimersByTime(10);
+    jest.advanceTimersByTime(19);
     expect(connection.starts).toBe(0);
-    jest.advanceTimersByTime(2);
+    jest.advanceTimersByTime(1);
     expect(connection.starts).toBe(1);
   });
 
@@ -82,16 +82,20 @@ describe("a write that waits", () => {
     connection.readOn.sent(stream(1));
     for (let i = 0; i < 50; i++) {
       connection.stuck();
-      jest.advanceTimersByTime(2);
+      jest.advanceTimersByTime(10);
     }
     expect(connection.starts).toBe(0);
   });
 
-  it("has the connection read for a turn at a time", async () => {
+  it.each([
+    [0, 10],
+    [1, 2],
+  ])("has the connection read for a turn at a time; when %i bytes come, every %i ms", async (comes, everyMs) => {
+    connection.comes = comes;
     connection.stuck();
     connection.readOn.lookSoon();
     for (let turns = 1; turns <= 5; turns++) {
-      await pass(turns === 1 ? 12 : 2);
+      await pass([0, 20, 10][turns] ?? everyMs);
       expect([connection.starts, connection.reading]).toEqual([turns, false]);
     }
   });
@@ -104,14 +108,14 @@ describe("a write that waits", () => {
       readStart();
       connection.handle.writeQueueSize = 0;
     };
-    await pass(12);
+    await pass(20);
     expect([connection.starts, connection.reading]).toEqual([1, true]);
   });
 
   it("was one of TLS's own, of which the session knows nothing, for all we know: what we stopped, we start", async () => {
     connection.stuck();
     connection.readOn.lookSoon();
-    await pass(12);
+    await pass(20);
     connection.handle.writeQueueSize = 0;
     await pass(100);
     expect([connection.starts, connection.reading]).toEqual([2, true]);
@@ -183,7 +187,7 @@ describe("looking", () => {
     jest.advanceTimersByTime(60_000);
     connection.stuck();
     connection.readOn.received(1);
-    jest.advanceTimersByTime(12);
+    jest.advanceTimersByTime(20);
     expect(connection.starts).toBe(1);
     const looked = jest.fn(() => 0);
     Object.defineProperty(connection.handle, "writeQueueSize", { get: looked });

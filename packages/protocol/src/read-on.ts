@@ -4,8 +4,8 @@ import { RECEIVE_BUDGET_BYTES } from "./receive-windows.ts";
 
 /** How often a connection is looked at while it is in use, in milliseconds. */
 const LOOK_MS = 10;
-/** How often while a write waits, in milliseconds. One that waits for longer may be stuck. */
-const WAITING_LOOK_MS = 2;
+/** How often while a write waits and something comes, in milliseconds: it is then that both ends may wait. */
+const BOTH_LOOK_MS = 2;
 /** How often at least while something is unsent and nothing moves, in milliseconds: its reader may have stopped for hours. */
 const SLOWEST_LOOK_MS = 640;
 /** What a peer may have sent beside DATA, which windows bound: ends of lanes, acknowledgements, in bytes. */
@@ -41,6 +41,8 @@ export class ReadOn {
   #pauseMs = LOOK_MS;
   /** What had been written at the last look, in bytes: the same means that it is the same write that waits. */
   #written = -1;
+  /** What had been read at the last look, in bytes. */
+  #read = 0;
   /** What had been read when the write that waits was met, in bytes. */
   #readBeforeWrite = 0;
   /** What had been read when no write waited, in bytes. */
@@ -91,16 +93,19 @@ export class ReadOn {
     const handle = this.#handle();
     this.#timer = undefined;
     if (handle === undefined) return;
-    const written = this.#socket.bytesWritten;
-    const moved = written !== this.#written;
-    this.#written = written;
+    const { bytesWritten, bytesRead } = this.#socket;
+    const moved = bytesWritten !== this.#written;
+    const came = bytesRead !== this.#read;
+    this.#written = bytesWritten;
+    this.#read = bytesRead;
     const waits = handle.writeQueueSize > 0;
     if (!waits) this.#nothingWaits(handle);
-    else if (moved) this.#readBeforeWrite = this.#socket.bytesRead;
+    else if (moved) this.#readBeforeWrite = bytesRead;
     else if (this.#mayRead()) this.#readOnce(handle);
     for (const stream of this.#unsent) if (stream.destroyed || stream.writableLength === 0) this.#unsent.delete(stream);
     if (!waits && this.#unsent.size === 0) return;
-    this.#pauseMs = waits ? WAITING_LOOK_MS : moved ? LOOK_MS : Math.min(this.#pauseMs * 2, SLOWEST_LOOK_MS);
+    if (waits) this.#pauseMs = came ? BOTH_LOOK_MS : LOOK_MS;
+    else this.#pauseMs = moved || came ? LOOK_MS : Math.min(this.#pauseMs * 2, SLOWEST_LOOK_MS);
     this.#timer = setTimeout(() => this.#look(), this.#pauseMs).unref();
   }
 
