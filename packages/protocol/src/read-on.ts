@@ -37,12 +37,16 @@ export class ReadOn {
   readonly #socket: Socket;
   /** Streams that had something unsent. */
   readonly #unsent = new Set<Http2Stream>();
+  /** The one that was put there last: it is mostly the next one too, and a set takes its time. */
+  #last: Http2Stream | undefined;
   #timer: NodeJS.Timeout | undefined;
   #pauseMs = LOOK_MS;
   /** What had been written at the last look, in bytes: the same means that it is the same write that waits. */
   #written = -1;
   /** What had been read at the last look, in bytes. */
   #read = 0;
+  /** Whether that was more than at the look before. */
+  #came = false;
   /** What had been read when the write that waits was met, in bytes. */
   #readBeforeWrite = 0;
   /** What had been read when no write waited, in bytes. */
@@ -70,7 +74,8 @@ export class ReadOn {
 
   /** Something is written to a stream. */
   sent(stream: Http2Stream): void {
-    this.#unsent.add(stream);
+    if (stream !== this.#last) this.#unsent.add(stream);
+    this.#last = stream;
     this.lookSoon();
   }
 
@@ -102,9 +107,12 @@ export class ReadOn {
     if (!waits) this.#nothingWaits(handle);
     else if (moved) this.#readBeforeWrite = bytesRead;
     else if (this.#mayRead()) this.#readOnce(handle);
+    this.#came = came;
+    this.#last = undefined;
     for (const stream of this.#unsent) if (stream.destroyed || stream.writableLength === 0) this.#unsent.delete(stream);
     if (!waits && this.#unsent.size === 0) return;
-    if (waits) this.#pauseMs = came ? BOTH_LOOK_MS : LOOK_MS;
+    if (waits)
+      this.#pauseMs = came || this.#came ? BOTH_LOOK_MS : LOOK_MS; // what we read now, the next look sees
     else this.#pauseMs = moved || came ? LOOK_MS : Math.min(this.#pauseMs * 2, SLOWEST_LOOK_MS);
     this.#timer = setTimeout(() => this.#look(), this.#pauseMs).unref();
   }
