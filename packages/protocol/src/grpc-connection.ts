@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import { dial } from "./dial.ts";
 import { LANE_CLIENT_OPTIONS } from "./http2-settings.ts";
 import type { PeerAddress } from "./peer-address.ts";
+import { ReadOn } from "./read-on.ts";
 import { receiveWindows } from "./receive-windows.ts";
 
 /** How often a connection is asked whether it lives, in milliseconds. */
@@ -116,6 +117,7 @@ export class GrpcConnection {
       "path" in peer ? "http://localhost" : `${peer.tls ? "https" : "http"}://${peer.host}:${peer.port}`;
     const session = connect(authority, { ...LANE_CLIENT_OPTIONS, createConnection: () => socket });
     this.#sessions.set(session, socket);
+    ReadOn.start(session, socket);
     // As when the peer refuses our certificate (TLS 1.3 tells it late): node would keep the socket for good.
     socket.on("error", () => socket.destroy());
     const pings = setInterval(() => this.#ping(session), PING_INTERVAL_MS);
@@ -146,6 +148,7 @@ export class GrpcConnection {
     const timer = setTimeout(() => {
       last = setImmediate(cut);
     }, PING_TIMEOUT_MS);
+    ReadOn.of(session)?.lookSoon(); // should anything have waited that no stream has told of
     session.ping(() => {
       clearTimeout(timer);
       clearImmediate(last);

@@ -4,6 +4,7 @@ import { ErrorCode, type Hop } from "./gen/fairlead/tunnel/v1alpha1/error_pb.ts"
 import { GrpcMessageReader, withGrpcPrefix } from "./grpc-framing.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 import type { MessageStream, MessageStreamEvents } from "./message-stream.ts";
+import { ReadOn } from "./read-on.ts";
 import { receiveWindows } from "./receive-windows.ts";
 
 /** How long a message may stay incomplete without another byte of it, in milliseconds. */
@@ -19,6 +20,8 @@ export abstract class GrpcStream implements MessageStream {
   protected peerEnded = false;
   readonly #reader = new GrpcMessageReader(MAX_MESSAGE_BYTES);
   #stream: Http2Stream | undefined;
+  /** Of the connection, at its client's end. */
+  #readOn: ReadOn | undefined;
   #events: MessageStreamEvents | undefined;
   #completion: NodeJS.Timeout | undefined;
   #early: Buffer[] = [];
@@ -52,7 +55,7 @@ export abstract class GrpcStream implements MessageStream {
   send(message: Uint8Array): boolean {
     if (this.ended || this.#closed) return true;
     const framed = withGrpcPrefix(message);
-    if (this.#stream) return this.#stream.write(framed);
+    if (this.#stream) return this.#write(this.#stream, framed);
     this.#early.push(framed); // few: the owner is told to wait until the stream is there
     return false;
   }
@@ -72,12 +75,14 @@ export abstract class GrpcStream implements MessageStream {
   resume(): void {
     this.#paused = false;
     this.#stream?.resume();
+    this.#readOn?.lookSoon();
     this.#expectCompletion();
   }
 
   /** Takes the http2 stream in, which may come after the owner's first words. */
   protected carry(stream: Http2Stream): void {
     this.#stream = stream;
+    this.#readOn = ReadOn.of(stream.session);
     stream.on("error", () => {}); // "close" follows and tells
     stream.on("close", () => this.close(this.outcome(stream)));
     if (this.#events) this.#flow(stream);
@@ -95,6 +100,7 @@ export abstract class GrpcStream implements MessageStream {
     const { session } = stream;
     stream.on("data", (chunk: Buffer) => {
       receiveWindows.received(session, chunk.length);
+      this.#readOn?.received(chunk.length);
       this.#read(chunk);
     });
     stream.on("drain", () => this.#events?.drained());
@@ -102,9 +108,14 @@ export abstract class GrpcStream implements MessageStream {
     if (this.#paused) stream.pause();
     const early = this.#early;
     this.#early = [];
-    for (const framed of early) stream.write(framed);
+    for (const framed of early) this.#write(stream, framed);
     if (this.ended) stream.end();
     else if (early.length > 0 && !stream.writableNeedDrain) this.#events?.drained();
+  }
+
+  #write(stream: Http2Stream, framed: Buffer): boolean {
+    this.#readOn?.sent(stream);
+    return stream.write(framed);
   }
 
   #read(chunk: Buffer): void {

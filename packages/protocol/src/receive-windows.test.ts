@@ -8,6 +8,7 @@ const MIB = 1024 * KIB;
 /** What a connection was told. Its peer answers a ping after a given time. */
 class FakeSession {
   destroyed = false;
+  encrypted = true;
   roundTripMs = 50;
   readonly lanes: number[] = [];
   readonly own: number[] = [];
@@ -68,6 +69,13 @@ describe("a connection's windows", () => {
   it.each([1, 0.5])("double while the sender sends %f of one a round trip, up to 16 MiB", (part) => {
     for (let i = 0; i < 20; i++) receive((session.own.at(-1) ?? 0) * part * 2); // 50 ms: two round trips
     expect(session.own).toEqual([256, 512, 1024, 2048, 4096, 8192, 16_384].map((kib) => kib * KIB));
+    expect(session.lanes).toEqual(session.own.slice(1));
+  });
+
+  it("double up to 1 MiB without TLS, which is within a machine", () => {
+    session.encrypted = false;
+    for (let i = 0; i < 20; i++) receive((session.own.at(-1) ?? 0) * 2);
+    expect(session.own).toEqual([256, 512, 1024].map((kib) => kib * KIB));
     expect(session.lanes).toEqual(session.own.slice(1));
   });
 
