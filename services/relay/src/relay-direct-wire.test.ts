@@ -200,9 +200,8 @@ describe("an upgrade at a cluster's path", () => {
   it("sent behind a request that is not answered is not carried", async () => {
     raw.send("GET /clusters/prod/slow HTTP/1.1", "Host: a", bearer());
     asks("Upgrade: websocket", bearer());
-    await lane.requests.take();
-    await raw.ended();
-    expect(lane.requests.size).toBe(0);
+    await raw.ended(); // perhaps before the first has gone on
+    while (lane.requests.size > 0) expect(headOf(await lane.requests.take()).upgrade).toBe("");
   });
 
   it("tells an exec its fault when the cluster is lost", async () => {
