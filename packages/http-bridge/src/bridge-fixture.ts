@@ -243,7 +243,7 @@ export class Bridge {
       const inbound = { request, head, hop: Hop.CLIENT_PROXY, startedAt, released: () => this.#release(lane) };
       new InboundHttp(inbound, response, lane).start();
     } catch (error) {
-      sendStatus(response, FairleadError.from(error, Hop.CLIENT_PROXY));
+      sendStatus(response, FairleadError.from(error, Hop.CLIENT_PROXY), Hop.CLIENT_PROXY);
     }
   }
 
@@ -257,7 +257,7 @@ export class Bridge {
       const inbound = { request, head, hop: Hop.CLIENT_PROXY, startedAt, released: () => this.#release(lane) };
       new InboundUpgrade(inbound, socket, lane).start();
     } catch (error) {
-      sendStatus(plainAnswer(request, socket), FairleadError.from(error, Hop.CLIENT_PROXY));
+      sendStatus(plainAnswer(request, socket), FairleadError.from(error, Hop.CLIENT_PROXY), Hop.CLIENT_PROXY);
     }
   }
 }

@@ -59,7 +59,7 @@ export class InboundExchanges {
         lane,
       ).start();
     } catch (error) {
-      if (!response.destroyed) sendStatus(response, FairleadError.from(error, hop));
+      if (!response.destroyed) sendStatus(response, FairleadError.from(error, hop), hop);
     }
   }
 
@@ -83,7 +83,7 @@ export class InboundExchanges {
         lane,
       ).start();
     } catch (error) {
-      if (!socket.destroyed) sendStatus(plainAnswer(request, socket), FairleadError.from(error, hop));
+      if (!socket.destroyed) sendStatus(plainAnswer(request, socket), FairleadError.from(error, hop), hop);
     }
   }
 }

@@ -175,7 +175,7 @@ export class InboundHttp {
    */
   #fail(error: FairleadError): void {
     if (this.#response.writableEnded || this.#response.destroyed) return;
-    if (!this.#response.headersSent) return sendStatus(this.#response, explainLoss(error));
+    if (!this.#response.headersSent) return sendStatus(this.#response, explainLoss(error), this.#in.hop);
     const event = this.#watch?.event(error);
     this.#watch = undefined; // told once: the lane's end follows the error
     if (event === undefined) return void this.#response.destroy();

@@ -134,7 +134,7 @@ export class InboundUpgrade {
     this.#state = "over";
     switch (state) {
       case "asked":
-        return sendStatus(plainAnswer(this.#in.request, this.#socket), error);
+        return sendStatus(plainAnswer(this.#in.request, this.#socket), error, this.#in.hop);
       case "upgraded": {
         const told = this.#spdy?.unfinished(sentence(error)) ?? this.#webSocket?.unfinished(error);
         if (told) return void this.#socket.end(told, () => this.#socket.destroy());

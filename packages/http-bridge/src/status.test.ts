@@ -70,7 +70,7 @@ describe("a Status", () => {
 describe("an answer of our own", () => {
   it("has the table's HTTP status, a Status, and a header that tells it from the cluster's", async () => {
     const error = new FairleadError(ErrorCode.ACCESS_DENIED, Hop.IDENTITY_PROXY, "you may not");
-    const answer = await answered((response) => sendStatus(response, error));
+    const answer = await answered((response) => sendStatus(response, error, Hop.RELAY));
     expect(answer.statusCode).toBe(403);
     expect(answer.headers).toMatchObject({
       "content-type": "application/json",
@@ -84,7 +84,7 @@ describe("an answer of our own", () => {
 
   it("says when to come back only where the error does, as a header and as client-go's controllers read it", async () => {
     const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "too many", { retryAfterSeconds: 3 });
-    const answer = await answered((response) => sendStatus(response, error));
+    const answer = await answered((response) => sendStatus(response, error, Hop.RELAY));
     expect(answer.headers["retry-after"]).toBe("3");
     expect(JSON.parse(answer.body)).toEqual({
       kind: "Status",
@@ -109,20 +109,37 @@ describe("an answer of our own", () => {
   ])("of the code %i to aggregated discovery is what client-go prints: %i, %s", async (code, http, contentType) => {
     const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
     const error = new FairleadError(code, Hop.AGENT, "the sentence");
-    const answer = await answered((response) => sendStatus(response, error), accept);
+    const answer = await answered((response) => sendStatus(response, error, Hop.RELAY), accept);
     expect([answer.statusCode, answer.headers["content-type"]]).toEqual([http, contentType]);
     expect(answer.body).toContain("fairlead: agent: the sentence");
   });
 
+  it("of a token that is refused, to discovery at the client proxy, is printed: nobody could give another token", async () => {
+    const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    const error = new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, "log in");
+    const raw = await answered((response) => sendStatus(response, error, Hop.CLIENT_PROXY), accept);
+    expect([raw.statusCode, raw.body]).toEqual([502, "fairlead: client proxy: log in"]);
+    const read = await answered((response) => sendStatus(response, error, Hop.CLIENT_PROXY));
+    expect([read.statusCode, read.headers["content-type"]]).toEqual([401, "application/json"]);
+  });
+
   it("to OpenAPI, which kubectl apply asks for, is what client-go prints too, and repeats", async () => {
     const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "the sentence", { retryAfterSeconds: 3 });
-    const answer = await answered((response) => sendStatus(response, error), undefined, "/openapi/v3?timeout=32s");
+    const answer = await answered(
+      (response) => sendStatus(response, error, Hop.RELAY),
+      undefined,
+      "/openapi/v3?timeout=32s",
+    );
     expect([answer.statusCode, answer.headers["retry-after"], answer.body]).toEqual([
       502,
       "3",
       "fairlead: relay: the sentence",
     ]);
-    const elsewhere = await answered((response) => sendStatus(response, error), undefined, "/api/v1/openapi/");
+    const elsewhere = await answered(
+      (response) => sendStatus(response, error, Hop.RELAY),
+      undefined,
+      "/api/v1/openapi/",
+    );
     expect(elsewhere.statusCode).toBe(429);
   });
 });

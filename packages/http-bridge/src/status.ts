@@ -68,9 +68,9 @@ export function explainLoss(error: FairleadError): FairleadError {
   return new FairleadError(ErrorCode.CONNECTION_LOST, error.hop, sentence, { cause: error });
 }
 
-/** Answers a request whose head was not answered yet with a Status. */
-export function sendStatus(response: AnswerWriter, error: FairleadError): void {
-  const { status, contentType, body } = answerFor(response.req, error);
+/** Answers a request whose head was not answered yet with a Status. @param server the hop whose client it is */
+export function sendStatus(response: AnswerWriter, error: FairleadError, server: Hop): void {
+  const { status, contentType, body } = answerFor(response.req, error, server);
   response.writeHead(status, STATUS_CODES[status] ?? "", [
     ...["Content-Type", contentType, "Content-Length", String(Buffer.byteLength(body))],
     ...["Cache-Control", "no-store", ERROR_HEADER, `${errorCodeName(error.code)}; hop="${hopName(error.hop)}"`],
@@ -83,16 +83,19 @@ export function sendStatus(response: AnswerWriter, error: FairleadError): void {
  * A Status, but for what client-go reads raw: aggregated discovery, and OpenAPI for `kubectl apply`. There it throws a
  * Status away and says "the server has received too many requests", "is currently unable to handle the request",
  * "could not find the requested resource" or "unknown", as if it were the apiserver's word. Plain text with 502 or 403
- * it prints; it repeats 502 just as 503, and 403 just as little as 404. A 401 stays: for it alone new credentials are
- * asked for (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse).
+ * it prints; it repeats 502 just as 503, and 403 just as little as 404. At the relay a 401 stays: for it alone new
+ * credentials are asked for (client-go, rest/request.go and apimachinery, errors.NewGenericServerResponse). To a client of
+ * the client proxy it is of no use: its kubeconfig has one credential, and who has to log in is the person.
  */
 function answerFor(
   { url = "", headers: { accept = "" } }: AnswerWriter["req"],
   error: FairleadError,
+  server: Hop,
 ): { status: number; contentType: string; body: string } {
   const { http } = errorMapping(error.code);
   const readRaw = accept.includes("g=apidiscovery.k8s.io") || url.startsWith("/openapi/");
-  if (!readRaw || http === 401) return { status: http, contentType: "application/json", body: statusBody(error) };
-  const status = http >= 500 || http === 429 ? 502 : 403;
+  const isOfUse = !readRaw || (http === 401 && server !== Hop.CLIENT_PROXY);
+  if (isOfUse) return { status: http, contentType: "application/json", body: statusBody(error) };
+  const status = http >= 500 || http === 429 || http === 401 ? 502 : 403;
   return { status, contentType: "text/plain; charset=utf-8", body: sentence(error) };
 }
