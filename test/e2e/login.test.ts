@@ -206,6 +206,27 @@ describe("kubectl through the proxy of one who logged in", () => {
   });
 });
 
+describe("kubectl without a proxy, of one who logged in", () => {
+  it("asks for the token by itself; many at once renew it once, and no window opens", async () => {
+    await logIn("--profile", "prod");
+    const file = home.file("direct.conf");
+    await home.run(["kubeconfig", "testbed", "--direct", "--file", file]);
+    const kubectl = kubectls(cluster).at(-1)?.kubectl.against(file);
+    const get = () => kubectl?.run(["get", "namespaces", "-o", "name"], { env: home.env });
+    expect(await get()).toMatchObject({ code: 0, stdout: expect.stringContaining("namespace/default") });
+    await change({ obtainedAtMs: Date.now() - 24 * 3_600_000 });
+    const before = provider.grants.refresh_token ?? 0;
+    const all = await Promise.all(Array.from({ length: 5 }, get));
+    expect(all.map((outcome) => outcome?.code)).toEqual(Array(5).fill(0));
+    expect((provider.grants.refresh_token ?? 0) - before).toBe(1);
+    await home.run(["logout"]);
+    expect(await get()).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/run `fairlead login --profile prod`/),
+    });
+  });
+});
+
 describe("a machine's login", () => {
   it("is by its own secret, which is left where it is", async () => {
     await writeFile(home.file("secret"), MACHINES_CLIENT.secret, { mode: 0o600 });
