@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/glo
 import { decodeJwt } from "jose";
 import { browse } from "../support/browse.ts";
 import { Home } from "../support/home.ts";
+import { hasKeychain, Keychain } from "../support/keychain.ts";
 import { kubectls } from "../support/kubectls-under-test.ts";
 import { LoginProvider, MACHINES_CLIENT } from "../support/login-provider.ts";
 import { setScene } from "../support/scene.ts";
@@ -120,6 +121,29 @@ describe("a login by the browser", () => {
       code: 1,
       stderr: expect.stringMatching(/logging in at https:.*(certificate|CERT|SIGN)/i),
     });
+  });
+});
+
+(hasKeychain ? describe : describe.skip)("a login where there is a keychain", () => {
+  it("is sealed by it, and of no use without it", async () => {
+    const keychain = await Keychain.start(cluster.testbed.dir);
+    try {
+      const login = home.start(loginArgs("--profile", "prod"), keychain.env);
+      await browse(await home.visited(), alice.email, provider.certificateAuthority);
+      expect(await login.exited).toMatchObject({ code: 0 });
+      expect(login.stderr).not.toMatch(/There is no keychain/);
+      const kept = await readFile(home.file(".local/state/fairlead/logins/prod.json"), "utf8");
+      expect(Object.keys(JSON.parse(kept))).toEqual(["sealed"]);
+      expect(await home.run(["whoami"], keychain.env)).toMatchObject({ code: 0 });
+      expect(await home.run(["whoami"])).toMatchObject({
+        ...{
+          code: 1,
+          stderr: expect.stringMatching(/it is sealed, and your keychain cannot be opened; run `fairlead login`/),
+        },
+      });
+    } finally {
+      await keychain.stop();
+    }
   });
 });
 

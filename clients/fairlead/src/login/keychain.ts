@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { exclusively } from "../files/exclusive.ts";
+import { stateFolder } from "../files/folders.ts";
 
 const SERVICE = "fairlead";
 const ACCOUNT = "key of kept logins";
@@ -21,12 +23,20 @@ export async function keychainKey(make: boolean): Promise<Buffer | undefined> {
     const { AsyncEntry } = await import("@napi-rs/keyring");
     // Without a Secret Service it would take the kernel's keyring, which forgets at logout.
     const entry = new AsyncEntry(SERVICE, ACCOUNT, { linux: { store: "secret-service" } });
-    const kept = await entry.getPassword(AbortSignal.timeout(UNLOCK_MS));
-    if (kept) return Buffer.from(kept, "base64");
-    if (!make) return undefined;
-    const key = randomBytes(KEY_BYTES);
-    await entry.setPassword(key.toString("base64"), AbortSignal.timeout(UNLOCK_MS));
-    return key;
+    const kept = async (): Promise<Buffer | undefined> => {
+      const text = await entry.getPassword(AbortSignal.timeout(UNLOCK_MS));
+      return text ? Buffer.from(text, "base64") : undefined;
+    };
+    const key = await kept();
+    if (key || !make) return key;
+    // One process makes it: with two keys, what the first one seals is lost.
+    return await exclusively(join(stateFolder(), "keychain.lock"), 2 * UNLOCK_MS, "makes its key", async () => {
+      const others = await kept();
+      if (others) return others;
+      const made = randomBytes(KEY_BYTES);
+      await entry.setPassword(made.toString("base64"), AbortSignal.timeout(UNLOCK_MS));
+      return made;
+    });
   } catch {
     return undefined; // none that can be used: the file's mode is what keeps others out
   }
