@@ -72,6 +72,17 @@ describe("a proxy in the background", () => {
     );
   });
 
+  it("serves the others when one's port is taken, and says so", async () => {
+    // The tunnel's own client proxy has the port of the cluster testbed.
+    const outcome = await home.run(["proxy", "--all", "--background"]);
+    expect(outcome).toMatchObject({
+      ...{ code: 0, stderr: expect.stringMatching(/Cluster testbed is not served: port \d+ of this machine is taken/) },
+    });
+    expect(parse(await readFile(home.file(".kube/config"), "utf8")).contexts).toHaveLength(3);
+    const alone = await home.run(["proxy", "testbed", "--background"]);
+    expect(alone).toMatchObject({ code: 1, stderr: expect.stringMatching(/error: .*is taken/) });
+  });
+
   it("that cannot start says why", async () => {
     const outcome = await home.run(["proxy", "emea", "--background", "--dpop-key", "/nowhere"]);
     expect(outcome).toMatchObject({

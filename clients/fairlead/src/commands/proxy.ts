@@ -5,6 +5,7 @@ import { type ClusterAccess, clusterAccesses, saveKubeconfig } from "../kubeconf
 import { printJson, tell } from "../output.ts";
 import { startInBackground } from "../proxy/background.ts";
 import { ownOrJoined } from "../proxy/control/own-or-joined.ts";
+import type { Unserved } from "../proxy/proxy-set.ts";
 import { readProofKey } from "../relay/read-proof-key.ts";
 import { addContextOptions, type ContextOptions, checkSelection, clustersOf } from "./context-options.ts";
 import { port, type RelayOptions, relayOf } from "./global-options.ts";
@@ -55,15 +56,16 @@ async function runProxy(named: string[], _own: unknown, command: Command): Promi
   const relay = relayOf(options);
   const { port, contextName, namespace } = options;
   const wishes = { port, contextName, namespace };
-  const accesses = await clusterAccesses(relay, await clustersOf(relay, named, options), wishes);
+  const asked = await clusterAccesses(relay, await clustersOf(relay, named, options), wishes);
   if (options.background) {
-    await startInBackground(relay, accesses, options);
+    const accesses = served(asked, await startInBackground(relay, asked, options));
     return tellReady(accesses, await save(accesses, options), options, { isOver: true });
   }
   const dpopKey = options.dpopKey === undefined ? undefined : resolve(options.dpopKey);
   const proofKey = dpopKey === undefined ? undefined : await readProofKey(dpopKey);
   const stop = (): void => process.exit(0);
-  const proxies = await ownOrJoined({ relay, accesses, proofKey, dpopKey, stopped: stop });
+  const { own: proxies, unserved } = await ownOrJoined({ relay, accesses: asked, proofKey, dpopKey, stopped: stop });
+  const accesses = served(asked, unserved);
   const file = await save(accesses, options);
   if (proxies === undefined) return tellReady(accesses, file, options, { isOver: true });
   const end = (): void => proxies.stop();
@@ -76,6 +78,12 @@ async function runProxy(named: string[], _own: unknown, command: Command): Promi
   const address = privatePort ? privatePort.address() : undefined;
   const own = typeof address === "object" && address ? { private: `http://${address.address}:${address.port}` } : {};
   tellReady(accesses, file, options, { isOver: false, ...own });
+}
+
+/** Those that are served; of the others it is told why not. */
+function served(accesses: readonly ClusterAccess[], unserved: readonly Unserved[]): ClusterAccess[] {
+  for (const { name, reason } of unserved) tell(`Cluster ${name} is not served: ${reason}.`);
+  return accesses.filter(({ cluster }) => !unserved.some(({ name }) => name === cluster));
 }
 
 function save(accesses: readonly ClusterAccess[], { file }: ProxyOptions): Promise<string> {

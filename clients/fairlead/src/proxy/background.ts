@@ -9,7 +9,8 @@ import { ownCommand } from "../own-command.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
 import { runningProxy } from "./control/control-client.ts";
 import { controlSocket } from "./control/control-socket.ts";
-import { identityOf } from "./control/own-or-joined.ts";
+import { identityOf, someServed } from "./control/own-or-joined.ts";
+import type { Unserved } from "./proxy-set.ts";
 
 /** How long it may take to be ready, and how often it is looked, in milliseconds. */
 const [READY_MS, LOOK_MS] = [20_000, 50];
@@ -28,19 +29,22 @@ export interface BackgroundOptions {
 /**
  * Has clusters served by a process that stays when this one ends: the one that runs already, or a new one.
  *
+ * @returns those that cannot be served, with why
  * @throws FairleadError with the end of its log if it does not get ready
  */
 export async function startInBackground(
   relay: RelayConnection,
   accesses: readonly ClusterAccess[],
   options: BackgroundOptions,
-): Promise<void> {
+): Promise<readonly Unserved[]> {
   if (options.tokenFile === "-")
     throw failed("standard input ends with this command; give the token by a file, or log in");
   const socket = controlSocket(relay.url.origin, identityOf(relay, options.dpopKey && resolve(options.dpopKey)));
   const clusters = accesses.map(({ cluster, identity: { port } }) => ({ name: cluster, port }));
   const running = await runningProxy(socket);
-  if (running) return void (await running.addClusters({ clusters }));
+  const add = async (proxy: NonNullable<typeof running>) =>
+    someServed((await proxy.addClusters({ clusters })).unserved, clusters.length);
+  if (running) return add(running);
   const log = join(stateFolder(), "logs", `proxy-${relay.url.host.replace(":", "-")}.log`);
   const child = startDetached(log);
   let ended = false;
@@ -51,8 +55,7 @@ export async function startInBackground(
   for (const deadline = Date.now() + READY_MS; Date.now() < deadline && !ended; await delay(LOOK_MS)) {
     const proxy = await runningProxy(socket);
     if (proxy === undefined) continue;
-    await proxy.addClusters({ clusters }); // another's, perhaps, that was a moment faster
-    return;
+    return add(proxy); // another's, perhaps, that was a moment faster
   }
   const shown = readFileSync(log, "utf8").trimEnd().split("\n").slice(-SHOWN_LINES).join("\n");
   throw failed(`the proxy did not get ready; its log ${log} ends with:\n${shown}`);

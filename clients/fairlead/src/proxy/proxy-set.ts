@@ -14,6 +14,12 @@ export interface ServedCluster {
   connections: number;
 }
 
+/** A cluster that cannot be served, and why. */
+export interface Unserved {
+  name: string;
+  reason: string;
+}
+
 /** The local proxies of one process: one for each cluster, over the same lanes to one relay. */
 export class ProxySet {
   readonly #relay: RelayConnection;
@@ -64,6 +70,23 @@ export class ProxySet {
     if (served.port === identity.port || identity.port === 0) return served.port;
     const sentence = `the proxy that runs serves ${name} at port ${served.port} already; leave --port out, or stop it`;
     throw new FairleadError(ErrorCode.ALREADY_EXISTS, Hop.CLIENT_PROXY, sentence);
+  }
+
+  /**
+   * Serves clusters, as many as can be.
+   *
+   * @returns those that cannot, with why
+   */
+  async addAll(clusters: Iterable<readonly [name: string, identity: LocalIdentity]>): Promise<Unserved[]> {
+    const unserved: Unserved[] = [];
+    for (const [name, identity] of clusters) {
+      try {
+        await this.add(name, identity);
+      } catch (error) {
+        unserved.push({ name, reason: FairleadError.from(error, Hop.CLIENT_PROXY).message });
+      }
+    }
+    return unserved;
   }
 
   /** Ends all connections. */

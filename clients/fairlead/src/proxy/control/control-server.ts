@@ -4,7 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ClientProxyService } from "@fairlead/protocol";
 import { VERSION } from "../../version.ts";
-import type { ServedCluster } from "../proxy-set.ts";
+import type { ServedCluster, Unserved } from "../proxy-set.ts";
 
 /** What a client proxy says of itself, and lets be done. */
 export interface Controlled {
@@ -13,7 +13,7 @@ export interface Controlled {
   /** Empty in the foreground. */
   logFile: string;
   clusters(): ServedCluster[];
-  add(clusters: readonly { name: string; port: number }[]): Promise<void>;
+  add(clusters: readonly { name: string; port: number }[]): Promise<Unserved[]>;
   stop(): void;
 }
 
@@ -32,10 +32,7 @@ export class ControlServer {
         routes: (router) =>
           router.service(ClientProxyService, {
             getClientProxy: () => ({ ...own, clusters: controlled.clusters() }),
-            addClusters: async ({ clusters }) => {
-              await controlled.add(clusters);
-              return {};
-            },
+            addClusters: async ({ clusters }) => ({ unserved: await controlled.add(clusters) }),
             stopClientProxy: () => {
               setImmediate(() => controlled.stop()); // the answer first
               return {};

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/client/v1alpha1/client_proxy_service.proto.
  */
 export const file_fairlead_client_v1alpha1_client_proxy_service: GenFile = /*@__PURE__*/
-  fileDesc("CjNmYWlybGVhZC9jbGllbnQvdjFhbHBoYTEvY2xpZW50X3Byb3h5X3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLmNsaWVudC52MWFscGhhMSJBCg5Qcm94aWVkQ2x1c3RlchIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SEwoLY29ubmVjdGlvbnMYAyABKA0iFwoVR2V0Q2xpZW50UHJveHlSZXF1ZXN0ItUBChZHZXRDbGllbnRQcm94eVJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSCwoDcGlkGAIgASgNEg0KBXJlbGF5GAMgASgJEhAKCGlkZW50aXR5GAQgASgJEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxvZ19maWxlGAYgASgJEjoKCGNsdXN0ZXJzGAcgAygLMiguZmFpcmxlYWQuY2xpZW50LnYxYWxwaGExLlByb3hpZWRDbHVzdGVyIlAKEkFkZENsdXN0ZXJzUmVxdWVzdBI6CghjbHVzdGVycxgBIAMoCzIoLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5Qcm94aWVkQ2x1c3RlciIVChNBZGRDbHVzdGVyc1Jlc3BvbnNlIhgKFlN0b3BDbGllbnRQcm94eVJlcXVlc3QiGQoXU3RvcENsaWVudFByb3h5UmVzcG9uc2Uy7QIKEkNsaWVudFByb3h5U2VydmljZRJzCg5HZXRDbGllbnRQcm94eRIvLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5HZXRDbGllbnRQcm94eVJlcXVlc3QaMC5mYWlybGVhZC5jbGllbnQudjFhbHBoYTEuR2V0Q2xpZW50UHJveHlSZXNwb25zZRJqCgtBZGRDbHVzdGVycxIsLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5BZGRDbHVzdGVyc1JlcXVlc3QaLS5mYWlybGVhZC5jbGllbnQudjFhbHBoYTEuQWRkQ2x1c3RlcnNSZXNwb25zZRJ2Cg9TdG9wQ2xpZW50UHJveHkSMC5mYWlybGVhZC5jbGllbnQudjFhbHBoYTEuU3RvcENsaWVudFByb3h5UmVxdWVzdBoxLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5TdG9wQ2xpZW50UHJveHlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CjNmYWlybGVhZC9jbGllbnQvdjFhbHBoYTEvY2xpZW50X3Byb3h5X3NlcnZpY2UucHJvdG8SGGZhaXJsZWFkLmNsaWVudC52MWFscGhhMSJBCg5Qcm94aWVkQ2x1c3RlchIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SEwoLY29ubmVjdGlvbnMYAyABKA0iFwoVR2V0Q2xpZW50UHJveHlSZXF1ZXN0ItUBChZHZXRDbGllbnRQcm94eVJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSCwoDcGlkGAIgASgNEg0KBXJlbGF5GAMgASgJEhAKCGlkZW50aXR5GAQgASgJEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxvZ19maWxlGAYgASgJEjoKCGNsdXN0ZXJzGAcgAygLMiguZmFpcmxlYWQuY2xpZW50LnYxYWxwaGExLlByb3hpZWRDbHVzdGVyIlAKEkFkZENsdXN0ZXJzUmVxdWVzdBI6CghjbHVzdGVycxgBIAMoCzIoLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5Qcm94aWVkQ2x1c3RlciJSChNBZGRDbHVzdGVyc1Jlc3BvbnNlEjsKCHVuc2VydmVkGAEgAygLMikuZmFpcmxlYWQuY2xpZW50LnYxYWxwaGExLlVuc2VydmVkQ2x1c3RlciIvCg9VbnNlcnZlZENsdXN0ZXISDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiGAoWU3RvcENsaWVudFByb3h5UmVxdWVzdCIZChdTdG9wQ2xpZW50UHJveHlSZXNwb25zZTLtAgoSQ2xpZW50UHJveHlTZXJ2aWNlEnMKDkdldENsaWVudFByb3h5Ei8uZmFpcmxlYWQuY2xpZW50LnYxYWxwaGExLkdldENsaWVudFByb3h5UmVxdWVzdBowLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5HZXRDbGllbnRQcm94eVJlc3BvbnNlEmoKC0FkZENsdXN0ZXJzEiwuZmFpcmxlYWQuY2xpZW50LnYxYWxwaGExLkFkZENsdXN0ZXJzUmVxdWVzdBotLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5BZGRDbHVzdGVyc1Jlc3BvbnNlEnYKD1N0b3BDbGllbnRQcm94eRIwLmZhaXJsZWFkLmNsaWVudC52MWFscGhhMS5TdG9wQ2xpZW50UHJveHlSZXF1ZXN0GjEuZmFpcmxlYWQuY2xpZW50LnYxYWxwaGExLlN0b3BDbGllbnRQcm94eVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * ProxiedCluster is a cluster that the client proxy serves.
@@ -149,11 +149,17 @@ export const AddClustersRequestSchema: GenMessage<AddClustersRequest> = /*@__PUR
   messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 3);
 
 /**
- * AddClustersResponse is empty.
+ * AddClustersResponse says which clusters it could not serve; the others it serves.
  *
  * @generated from message fairlead.client.v1alpha1.AddClustersResponse
  */
 export type AddClustersResponse = Message<"fairlead.client.v1alpha1.AddClustersResponse"> & {
+  /**
+   * Those, with why.
+   *
+   * @generated from field: repeated fairlead.client.v1alpha1.UnservedCluster unserved = 1;
+   */
+  unserved: UnservedCluster[];
 };
 
 /**
@@ -162,6 +168,34 @@ export type AddClustersResponse = Message<"fairlead.client.v1alpha1.AddClustersR
  */
 export const AddClustersResponseSchema: GenMessage<AddClustersResponse> = /*@__PURE__*/
   messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 4);
+
+/**
+ * UnservedCluster is a cluster that the client proxy cannot serve.
+ *
+ * @generated from message fairlead.client.v1alpha1.UnservedCluster
+ */
+export type UnservedCluster = Message<"fairlead.client.v1alpha1.UnservedCluster"> & {
+  /**
+   * The cluster's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Why, as a sentence, such as that its port is taken.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fairlead.client.v1alpha1.UnservedCluster.
+ * Use `create(UnservedClusterSchema)` to create a new message.
+ */
+export const UnservedClusterSchema: GenMessage<UnservedCluster> = /*@__PURE__*/
+  messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 5);
 
 /**
  * StopClientProxyRequest ends the proxy.
@@ -176,7 +210,7 @@ export type StopClientProxyRequest = Message<"fairlead.client.v1alpha1.StopClien
  * Use `create(StopClientProxyRequestSchema)` to create a new message.
  */
 export const StopClientProxyRequestSchema: GenMessage<StopClientProxyRequest> = /*@__PURE__*/
-  messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 5);
+  messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 6);
 
 /**
  * StopClientProxyResponse is empty: it is on its way out.
@@ -191,7 +225,7 @@ export type StopClientProxyResponse = Message<"fairlead.client.v1alpha1.StopClie
  * Use `create(StopClientProxyResponseSchema)` to create a new message.
  */
 export const StopClientProxyResponseSchema: GenMessage<StopClientProxyResponse> = /*@__PURE__*/
-  messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 6);
+  messageDesc(file_fairlead_client_v1alpha1_client_proxy_service, 7);
 
 /**
  * ClientProxyService is how the programs of one user talk to their client proxy that runs, over a socket that nobody else
