@@ -303,6 +303,21 @@ describe("a logout", () => {
   });
 });
 
+describe("a relay that names the client of another profile's relay", () => {
+  it("is not logged in to without being told to", async () => {
+    await logIn("--profile", "prod");
+    const file = home.file(".config/fairlead/config.yaml");
+    const before = await readFile(file, "utf8");
+    await writeFile(file, before.replace(`relay: ${own.tunnel.relayUrl}`, "relay: https://relay.example.com"));
+    expect(await home.run(loginArgs("--profile", "other"))).toMatchObject({
+      ...{
+        code: 1,
+        stderr: expect.stringMatching(/which profile prod logs in with for https:\/\/relay\.example\.com/),
+      },
+    });
+  });
+});
+
 describe("a relay that names another issuer than before", () => {
   it("is not followed without being told to", async () => {
     await logIn("--profile", "prod");

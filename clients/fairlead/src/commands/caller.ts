@@ -28,6 +28,10 @@ export function callerOf(options: RelayOptions, tokenOf = tokenSource): Caller {
     const sentence = "which relay? run `fairlead login https://HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY";
     throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
   }
+  if (profile && URL.parse(relay)?.origin !== URL.parse(profile.relay)?.origin) {
+    const sentence = `profile ${name} is for the relay ${profile.relay}, and not for ${relay}; leave one of the two out (they may be in FAIRLEAD_PROFILE and FAIRLEAD_RELAY)`;
+    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  }
   const { login } = profile ?? {};
   const ofLogin = login && loginToken({ name, relay: URL.parse(relay)?.origin ?? relay, login });
   return {

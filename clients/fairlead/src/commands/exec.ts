@@ -62,11 +62,17 @@ async function runExec(words: string[], _own: unknown, command: Command): Promis
   const accesses = await clusterAccesses(relay, clusters, { namespace: options.namespace });
   const { reachable, proxies } = await fleetProxies(relay, accesses);
   const giveUp = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => giveUp.abort());
   const isJson = options.output === "json";
+  const isAlone = named.length === 1 && !isJson;
+  // Ctrl-C goes to a command beside us by the terminal itself, and it may go on, as prompts do.
+  process.on("SIGINT", () => isAlone || giveUp.abort());
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => giveUp.abort());
+  // Whoever reads our output has seen enough (EPIPE).
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => giveUp.abort());
+  process.stdout.setMaxListeners(2 * MAX_PARALLEL); // each waits for it while it is full
+  process.stderr.setMaxListeners(2 * MAX_PARALLEL);
   const kept = new Map<string, { stdout: KeptOutput; stderr: KeptOutput }>();
   const width = Math.max(...clusters.map((name) => name.length));
-  const isAlone = named.length === 1 && !isJson;
   const output = (cluster: string, stdout: Readable, stderr: Readable): Promise<unknown> => {
     if (!isJson) {
       const prefix = `${cluster.padEnd(width)} | `;
@@ -112,7 +118,10 @@ function split(words: readonly string[]): { named: string[]; program: string; ar
 /** Writes a program's lines to where all programs' lines go, and waits while that takes no more. */
 async function lines(from: Readable, prefix: string, to: Writable): Promise<void> {
   const prefixed = from.pipe(prefixedLines(prefix));
-  for await (const text of prefixed) if (!to.write(text)) await once(to, "drain");
+  for await (const text of prefixed) {
+    if (to.destroyed || to.errored) return; // nobody reads it
+    if (!to.write(text)) await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => {});
+  }
 }
 
 function json(

@@ -1,3 +1,4 @@
+import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import { clusterAccesses, directAccess, distinctNames, saveKubeconfig } from "../kubeconfig/cluster-access.ts";
 import { checkDirect, type DirectOptions, tokenPlugin } from "../kubeconfig/direct.ts";
@@ -9,6 +10,7 @@ import {
 } from "../kubeconfig/kubeconfig.ts";
 import { type ScopeOptions, scopeOf } from "../kubeconfig/scope.ts";
 import { print, printJson, tell } from "../output.ts";
+import { selectedProfile } from "../profiles/profiles-file.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
 import { addContextOptions, type ContextOptions, checkSelection, clustersOf } from "./context-options.ts";
 import { port, type RelayOptions, relayOf } from "./global-options.ts";
@@ -72,16 +74,31 @@ function directContexts(
   clusters: readonly string[],
   options: KubeconfigOptions,
 ): Promise<KubeconfigEntries[]> {
-  const plugin = tokenPlugin(options, relay.url);
+  // By name, so that another profile that becomes the current one does not change who these contexts are.
+  const isGiven = options.tokenFile !== undefined || Boolean(process.env.FAIRLEAD_TOKEN);
+  const profile = isGiven ? undefined : selectedProfile(options)?.name;
+  const plugin = tokenPlugin({ ...options, ...(profile !== undefined && { profile }) }, relay.url);
   const names = distinctNames(clusters, options.contextName);
   return Promise.all(names.map((cluster) => directAccess(relay, cluster, options, plugin)));
 }
 
 /** Nobody is asked: a cluster that is gone, or out of reach, leaves a context too. */
 async function remove(named: string[], options: KubeconfigOptions): Promise<void> {
+  if (options.label.length > 0)
+    throw misuse("--remove asks no relay what has a label; name the clusters, or give --all");
   const clusters = options.all ? undefined : new Set(named);
+  // Of all relays, unless one is named.
+  const isNamed = options.relay !== undefined || options.profile !== undefined;
+  const at = options.relay ?? (isNamed ? selectedProfile(options)?.profile.relay : undefined);
+  const relay = at === undefined ? undefined : URL.parse(at)?.origin;
   const file = options.file ?? defaultKubeconfig();
-  const gone = await removeFromKubeconfig(file, ({ cluster }) => clusters?.has(cluster) ?? true);
+  const gone = await removeFromKubeconfig(file, (origin) => {
+    return (clusters?.has(origin.cluster) ?? true) && (relay === undefined || origin.relay === relay);
+  });
   if (options.output === "json") return printJson({ kubeconfig: file, removed: gone });
   tell(gone.length === 0 ? `There is none of them in ${file}.` : `${gone.join(", ")}: removed from ${file}.`);
+}
+
+function misuse(sentence: string): FairleadError {
+  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

@@ -69,7 +69,7 @@ describe("how to log in, as the options say", () => {
 
 describe("how to log in, as the relay says", () => {
   const named = (change: object = {}) => create(LoginMethodSchema, { ...ISSUER, scopes: ["openid"], ...change });
-  const before: Login = { kind: "openid", ...ISSUER, clientId: "older", scopes: ["x"], issuerCa: "/ca.crt" };
+  const before: Login = { kind: "openid", ...ISSUER, scopes: ["x"], issuerCa: "/ca.crt" };
 
   it("is taken as it is, with the user's own files", () => {
     expect(namedLogin(named(), undefined, NOTHING)).toEqual({ kind: "openid", ...ISSUER, scopes: ["openid"] });
@@ -87,6 +87,13 @@ describe("how to log in, as the relay says", () => {
       );
     },
   );
+
+  it.each([
+    ["client", { clientId: "of-another-relay" }],
+    ["resource", { resource: "api://of-another" }],
+  ])("is not followed to another %s than before", (_what, change) => {
+    expect(() => namedLogin(named(change), before, NOTHING)).toThrow(/it now names another/);
+  });
 
   it.each(["https://evil.example", "https://login.example.com.evil.example", "https://login.example.com/other"])(
     "is not followed to another issuer than before: %s",

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { ErrorCode, FairleadError, Hop, type LoginMethod } from "@fairlead/protocol";
 import { type Command, Option } from "commander";
-import type { Login, OpenIdClient } from "../profiles/profile.ts";
+import type { Login, OpenIdClient, OpenIdLogin } from "../profiles/profile.ts";
 import { collect, port } from "./global-options.ts";
 
 /** What says how to log in. */
@@ -80,15 +80,16 @@ export function askedLogin(options: LoginOptions, tokenFile: string | undefined)
  * @param before how it was done up to now; a relay does not get people to another issuer without their knowing
  * @throws FairleadError PROTOCOL_VIOLATION, ACCESS_DENIED
  */
-export function namedLogin(named: LoginMethod, before: Login | undefined, options: LoginOptions): Login {
+export function namedLogin(named: LoginMethod, before: Login | undefined, options: LoginOptions): OpenIdLogin {
   const { issuer, clientId, scopes, resource } = named;
   if (URL.parse(issuer)?.protocol !== "https:") {
     throw new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.RELAY, `it names ${issuer} as issuer; it is not used`);
   }
-  if (before?.kind === "openid" && before.issuer !== issuer) {
+  const change = before?.kind === "openid" ? changed(before, named) : undefined;
+  if (change !== undefined) {
     const sentence =
-      `it now names another issuer to log in at: ${issuer} instead of ${before.issuer}. ` +
-      `If that is right, run \`fairlead login --issuer ${issuer} --client-id ${clientId}\``;
+      `it now names another ${change}. If that is right, run ` +
+      `\`fairlead login --issuer ${issuer} --client-id ${clientId}${resource === "" ? "" : ` --resource ${resource}`}\``;
     throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.RELAY, sentence);
   }
   const kept = before?.kind === "openid" ? before : undefined;
@@ -103,6 +104,14 @@ export function namedLogin(named: LoginMethod, before: Login | undefined, option
     ...files,
     ...ownOf(options),
   };
+}
+
+/** What the user's token would be for instead of what it was for before; undefined if it is the same. */
+function changed(before: OpenIdClient, { issuer, clientId, resource }: LoginMethod): string | undefined {
+  if (before.issuer !== issuer) return `issuer to log in at: ${issuer} instead of ${before.issuer}`;
+  if (before.clientId !== clientId) return `client to log in with: ${clientId} instead of ${before.clientId}`;
+  const kept = before.resource ?? "";
+  return kept === resource ? undefined : `resource for tokens: ${resource || "none"} instead of ${kept || "none"}`;
 }
 
 function ownOf({ resource, issuerCa, clientSecretFile }: LoginOptions): Partial<OpenIdClient> {

@@ -5,9 +5,10 @@ import { refuseUnverifiedTls } from "@fairlead/service";
 import { Command } from "commander";
 import { LoginStore } from "../login/login-store.ts";
 import { loginToken } from "../login/login-token.ts";
+import { MemoryPlace } from "../login/memory-place.ts";
 import { openIdLogin } from "../login/openid-login.ts";
 import { print, printJson, tell } from "../output.ts";
-import type { Login, Profile } from "../profiles/profile.ts";
+import type { Login, OpenIdLogin, Profile } from "../profiles/profile.ts";
 import {
   changeProfiles,
   checkProfileName,
@@ -50,13 +51,15 @@ async function login(options: RelayOptions & LoginOptions): Promise<void> {
   const how = asked ?? (await named(connectToRelay(profile.relay, profile.relayCa, noToken), profile.login, options));
   const store = new LoginStore(name);
   const got = how.kind === "openid" ? await openIdLogin(how, origin, options) : undefined;
-  const token = got ? () => got.token : loginToken({ name, relay: origin, login: how });
-  // What a login before left is not for this one.
-  if (how.kind !== "openid") await store.remove();
+  // Tried before anything that was kept is touched.
+  const token = got ? () => got.token : loginToken({ name, relay: origin, login: how }, new MemoryPlace());
   const relay = connectToRelay(profile.relay, profile.relayCa, token);
   const { user, expireTime } = await relay.caller.getCaller({});
   const { clusters } = await relay.clusters.listClusters({});
-  const keptIn = got ? await store.exclusively(() => store.write(got)) : undefined;
+  const keptIn = await store.exclusively(async () => {
+    await store.remove(); // what a login before left is not for this one
+    return got && store.write(got);
+  });
   await changeProfiles(({ profiles }) => ({
     current: name,
     profiles: { ...profiles, [name]: { ...profile, login: how } },
@@ -94,10 +97,28 @@ function loggedInTo(options: RelayOptions): { name: string; profile: Profile } {
 async function named(relay: RelayConnection, before: Login | undefined, options: LoginOptions): Promise<Login> {
   if (before && before.kind !== "openid") return before;
   const { login } = await relay.relay.getRelay({});
-  if (login) return namedLogin(login, before, options);
+  if (login) return notAnothers(namedLogin(login, before, options), relay.url.origin);
   if (before) return before;
   const sentence = "it does not say how to log in; give --issuer URL and --client-id ID, or ask its administrators";
   throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.RELAY, sentence);
+}
+
+/**
+ * Another relay's client is not logged in with because a relay says so: its token would count at the other relay too.
+ *
+ * @throws FairleadError ACCESS_DENIED with how to agree
+ */
+function notAnothers(how: OpenIdLogin, relay: string): Login {
+  const { issuer, clientId } = how;
+  for (const [name, { relay: other, login: its }] of Object.entries(readProfiles().profiles)) {
+    if (its?.kind !== "openid" || its.issuer !== issuer || its.clientId !== clientId) continue;
+    if (URL.parse(other)?.origin === relay) continue;
+    const sentence =
+      `it names the client ${clientId} of ${issuer}, which profile ${name} logs in with for ${other}: a token for it would count ` +
+      `at both. If they belong together, run \`fairlead login ${relay} --issuer ${issuer} --client-id ${clientId}\``;
+    throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.RELAY, sentence);
+  }
+  return how;
 }
 
 /** Nobody is asked for who they are before they have logged in. */

@@ -46,7 +46,8 @@ export function profilesCommand(): Command {
           const { [name]: _gone, ...profiles } = known(before, name).profiles;
           return { ...(before.current !== name && before.current && { current: before.current }), profiles };
         });
-        await new LoginStore(name).remove();
+        const store = new LoginStore(name);
+        await store.exclusively(() => store.remove());
         tell(`Profile ${name} is removed.`);
       }),
   );

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type StdioOptions, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,6 +32,8 @@ export interface FleetRun {
 
 /** Between asking a program to end and ending it, in milliseconds. */
 const KILL_MS = 5_000;
+/** How long what a program has left running may write on when it has ended, in milliseconds. */
+const LINGER_MS = 1_000;
 
 /**
  * Runs a program once for each cluster, with a kubeconfig of that cluster alone (the variables KUBECONFIG and
@@ -46,13 +48,17 @@ export async function runInClusters(accesses: readonly ClusterAccess[], run: Fle
   const work = async (): Promise<void> => {
     for (let access = waiting.shift(); access && !run.signal.aborted; access = waiting.shift()) {
       const kubeconfig = await saveKubeconfig([access.entries], join(folder, `${access.cluster}.conf`));
+      if (run.signal.aborted) return;
       const one = await runOne(access.cluster, kubeconfig, run);
       run.ended(one);
       ended.push(one);
     }
   };
   try {
-    await Promise.all(Array.from({ length: run.parallel }, work));
+    // All of them, also when one fails: the kubeconfigs go when nobody uses them any more.
+    const workers = await Promise.allSettled(Array.from({ length: run.parallel }, work));
+    const failed = workers.find((worker) => worker.status === "rejected");
+    if (failed) throw failed.reason;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -62,10 +68,21 @@ export async function runInClusters(accesses: readonly ClusterAccess[], run: Fle
 async function runOne(cluster: string, kubeconfig: string, run: FleetRun): Promise<Ended> {
   const startedAt = performance.now();
   const env = { ...process.env, KUBECONFIG: kubeconfig, FAIRLEAD_CLUSTER: cluster };
-  const child = spawn(run.command, run.args, { stdio: run.output ? ["ignore", "pipe", "pipe"] : "inherit", env });
+  // With those that it starts itself, which would hold its output open; beside a terminal it stays in our group.
+  const inGroup = run.output !== undefined && process.platform !== "win32";
+  const stdio = run.output ? (["ignore", "pipe", "pipe"] as const) : "inherit";
+  const child = spawn(run.command, run.args, { stdio: stdio as StdioOptions, env, detached: inGroup });
+  const kill = (signal: NodeJS.Signals): void => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(inGroup ? -child.pid : child.pid, signal);
+    } catch {
+      // it has ended
+    }
+  };
   const end = (): void => {
-    child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), KILL_MS).unref();
+    kill("SIGTERM");
+    setTimeout(() => kill("SIGKILL"), KILL_MS).unref();
   };
   const timer = run.timeoutMs === undefined ? undefined : setTimeout(end, run.timeoutMs);
   run.signal.addEventListener("abort", end);
@@ -76,6 +93,12 @@ async function runOne(cluster: string, kubeconfig: string, run: FleetRun): Promi
   });
   child.once("close", (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   const { stdout, stderr } = child;
+  child.once("exit", () =>
+    setTimeout(() => {
+      stdout?.destroy();
+      stderr?.destroy();
+    }, LINGER_MS).unref(),
+  );
   const [code] = await Promise.all([promise, stdout && stderr && run.output?.(cluster, stdout, stderr)]);
   clearTimeout(timer);
   run.signal.removeEventListener("abort", end);

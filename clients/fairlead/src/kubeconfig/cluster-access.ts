@@ -3,6 +3,7 @@ import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
 import { directEntries, directName, directServer } from "./direct.ts";
 import {
+  CONTEXT_PREFIX,
   defaultKubeconfig,
   type ExecPlugin,
   type KubeconfigEntries,
@@ -12,8 +13,6 @@ import {
   writeKubeconfig,
 } from "./kubeconfig.ts";
 
-/** All contexts of ours begin so. A relay must not be able to replace others in the user's kubeconfig. */
-const CONTEXT_PREFIX = "fairlead-";
 /** What stands for the cluster's name in a template of context names. */
 const PLACEHOLDER = "{cluster}";
 
@@ -72,8 +71,9 @@ export async function directAccess(
   return withOrigin(entries, { relay: relay.url.origin, cluster });
 }
 
-/** @throws FairleadError PROTOCOL_VIOLATION for a context that may be another's, and what the relay refuses */
+/** A relay must not be able to replace other contexts in the user's kubeconfig. @throws FairleadError PROTOCOL_VIOLATION for a context that may be another's, and what the relay refuses */
 async function askFor(relay: RelayConnection, cluster: string): Promise<GetKubeconfigResponse> {
+  checkClusterName(cluster);
   const answer = await relay.clusters.getKubeconfig({ cluster });
   if (answer.contextName === CONTEXT_PREFIX + cluster) return answer;
   const sentence = `it names the context ${answer.contextName}, which may be another's in your kubeconfig; it was not written`;
@@ -108,6 +108,12 @@ export async function saveKubeconfig(entries: readonly KubeconfigEntries[], file
   const merged = defaultKubeconfig();
   await mergeKubeconfig(merged, entries);
   return merged;
+}
+
+/** A name is part of paths and of what a terminal shows, and may be what a relay said. @throws FairleadError MALFORMED_REQUEST */
+function checkClusterName(name: string): void {
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) return;
+  throw misuse(`${JSON.stringify(name)} cannot be a cluster's name, which is a DNS label such as prod-eu1`);
 }
 
 function contextNameOf(template: string, cluster: string): string {

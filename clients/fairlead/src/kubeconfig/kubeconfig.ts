@@ -12,6 +12,8 @@ import { scopedName } from "./scope.ts";
 /** How long another program may hold the kubeconfig's lock, in milliseconds. */
 const LOCK_WAIT_MS = 3_000;
 const EXTENSION = "fairlead.dev";
+/** All contexts of ours begin so, unless the user says otherwise. */
+export const CONTEXT_PREFIX = "fairlead-";
 
 /** A credential plugin, as a kubeconfig names it (k8s.io/client-go, clientcmd/api/v1, ExecConfig). */
 export interface ExecPlugin {
@@ -105,6 +107,7 @@ export async function mergeKubeconfig(file: string, entries: readonly Kubeconfig
   await edit(file, (document) => {
     if (document === undefined) return kubeconfigText(entries);
     for (const { name, cluster, user, context } of entries) {
+      if (isOfOthers(document, name)) throw taken(file, name);
       setEntry(document, "clusters", { name, cluster });
       setEntry(document, "users", { name, user });
       setEntry(document, "contexts", { name, context });
@@ -182,6 +185,20 @@ async function readExisting(file: string): Promise<string> {
 function unusable(file: string, cause?: unknown): FairleadError {
   const sentence = `${file} ${cause === undefined ? "is not a kubeconfig" : "cannot be read"}; give --file FILE`;
   return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+}
+
+/** Whether there is something of that name which neither has our mark nor a name that only ours have. */
+function isOfOthers(document: Document, name: string): boolean {
+  if (name.startsWith(CONTEXT_PREFIX)) return false;
+  const lists: Record<string, { name: string; context?: KubeconfigEntries["context"] }[] | undefined> = document.toJS();
+  const named = (list: string) => lists[list]?.find((each) => each.name === name);
+  const isOurs = named("contexts")?.context?.extensions?.some((each) => each.name === EXTENSION) ?? false;
+  return !isOurs && ["clusters", "users", "contexts"].some((list) => named(list) !== undefined);
+}
+
+function taken(file: string, name: string): FairleadError {
+  const sentence = `${file} has an entry ${name} that is not ours, and it is left as it is; take another --context-name`;
+  return new FairleadError(ErrorCode.ALREADY_EXISTS, Hop.CLIENT_PROXY, sentence);
 }
 
 function setEntry(document: Document, list: string, entry: { name: string; [key: string]: unknown }): void {

@@ -18,6 +18,14 @@ const UNLOCK_MS = 30_000;
  * @returns undefined if there is no keychain, no key in it, or FAIRLEAD_KEYCHAIN is "off"
  */
 export async function keychainKey(make: boolean): Promise<Buffer | undefined> {
+  opened ??= await askKeychain(make);
+  return opened;
+}
+
+/** Once it was opened, a process goes on with it: a keychain that is locked later does not end what runs. */
+let opened: Buffer | undefined;
+
+async function askKeychain(make: boolean): Promise<Buffer | undefined> {
   if (process.env.FAIRLEAD_KEYCHAIN === "off" || !mayHaveKeychain()) return undefined;
   try {
     const { AsyncEntry } = await import("@napi-rs/keyring");

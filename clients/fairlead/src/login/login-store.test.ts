@@ -6,7 +6,7 @@ import { type KeptLogin, LoginStore } from "./login-store.ts";
 
 const CANARY = "canary-51ab";
 const LOGIN: KeptLogin = {
-  ...{ relay: "https://relay.example.com", token: `${CANARY}-token`, refreshToken: `${CANARY}-refresh` },
+  ...{ relay: "https://relay.example.com", by: "openid", token: `${CANARY}-token`, refreshToken: `${CANARY}-refresh` },
   ...{ obtainedAtMs: 1, expiresAtMs: 2 },
 };
 let folder: string;
@@ -58,6 +58,7 @@ describe("a login that is kept without a keychain", () => {
     ["null", "null"],
     ["no token", JSON.stringify({ login: { ...LOGIN, token: undefined } })],
     ["no end", JSON.stringify({ login: { ...LOGIN, expiresAtMs: "tomorrow" } })],
+    ["no way that it was got by", JSON.stringify({ login: { ...LOGIN, by: undefined } })],
     ["something sealed, with no keychain to open it", JSON.stringify({ sealed: "AAAA" })],
   ])("is refused if there is %s, with what to do and without what is in it", async (_what, text) => {
     const store = new LoginStore("prod");
@@ -65,6 +66,17 @@ describe("a login that is kept without a keychain", () => {
     await writeFile(fileOf("prod"), text);
     await expect(store.read()).rejects.toThrow(/your kept login cannot be used: .*run `fairlead login` again/);
     await expect(store.read()).rejects.not.toThrow(new RegExp(CANARY));
+  });
+
+  it("is not put in the place of one that is sealed: nothing is unsealed by itself", async () => {
+    const store = new LoginStore("prod");
+    await store.write(LOGIN);
+    await writeFile(fileOf("prod"), JSON.stringify({ sealed: "AAAA" }));
+    await expect(store.write(LOGIN)).rejects.toThrow(
+      /it is sealed, and your keychain cannot be opened .*FAIRLEAD_KEYCHAIN=off/,
+    );
+    await store.remove();
+    expect(await store.write(LOGIN)).toBe("file");
   });
 
   it("is nowhere but in its file", async () => {

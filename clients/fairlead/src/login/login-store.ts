@@ -13,10 +13,14 @@ const [NONCE_BYTES, TAG_BYTES] = [12, 16];
 /** How long another process may take to renew a token, in milliseconds. */
 const LOCK_WAIT_MS = 20_000;
 
+const LOCKED = "it is sealed, and your keychain cannot be opened (is it locked, or FAIRLEAD_KEYCHAIN=off?)";
+
 /** What a login brought. */
 export interface KeptLogin {
   /** The relay that it is for: an origin. It is sent to no other. */
   relay: string;
+  /** How it was got ({@link loginKey}). It is renewed in no other way. */
+  by: string;
   token: string;
   /** When it was got, and when it expires, in milliseconds since the epoch. */
   obtainedAtMs: number;
@@ -56,9 +60,15 @@ export class LoginStore {
     throw unreadable("it is not what was written");
   }
 
-  /** Keeps a login in place of the one before. @returns where what opens it is */
+  /**
+   * Keeps a login in place of the one before. What was sealed stays so.
+   *
+   * @returns where what opens it is
+   * @throws FairleadError TOKEN_REFUSED if the one before was sealed and the keychain cannot be opened now
+   */
   async write(login: KeptLogin): Promise<"keychain" | "file"> {
     const key = await keychainKey(true);
+    if (key === undefined && (await this.#isSealed())) throw unreadable(LOCKED);
     const content = key ? { sealed: this.#seal(key, JSON.stringify(login)) } : { login };
     await writePrivately(this.#file, JSON.stringify(content));
     return key ? "keychain" : "file";
@@ -74,6 +84,11 @@ export class LoginStore {
     return exclusively(`${this.#file}.lock`, LOCK_WAIT_MS, "renews your login", work);
   }
 
+  async #isSealed(): Promise<boolean> {
+    const text = await readFile(this.#file, "utf8").catch(() => "{}");
+    return /^\{"sealed":/.test(text);
+  }
+
   #seal(key: Buffer, text: string): string {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, key, nonce).setAAD(Buffer.from(this.#profile));
@@ -83,7 +98,7 @@ export class LoginStore {
 
   async #open(sealed: string): Promise<string> {
     const key = await keychainKey(false);
-    if (key === undefined) throw unreadable("it is sealed, and your keychain cannot be opened");
+    if (key === undefined) throw unreadable(LOCKED);
     const bytes = Buffer.from(sealed, "base64");
     try {
       const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES));
@@ -105,8 +120,8 @@ function parsed(text: string): Record<string, unknown> {
 }
 
 function isLogin(value: unknown): value is KeptLogin {
-  const { relay, token, obtainedAtMs, expiresAtMs, refreshToken = "" } = Object(value);
-  const areTexts = [relay, token, refreshToken].every((each) => typeof each === "string");
+  const { relay, by, token, obtainedAtMs, expiresAtMs, refreshToken = "" } = Object(value);
+  const areTexts = [relay, by, token, refreshToken].every((each) => typeof each === "string");
   return areTexts && [obtainedAtMs, expiresAtMs].every(Number.isFinite);
 }
 

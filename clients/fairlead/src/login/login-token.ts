@@ -1,10 +1,10 @@
 import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
-import type { Login, OpenIdClient } from "../profiles/profile.ts";
+import { type ClientCredentialsLogin, type Login, loginKey, type OpenIdLogin } from "../profiles/profile.ts";
 import { type TokenSource, tokenSource } from "../relay/token-source.ts";
 import { type KeptLogin, LoginStore } from "./login-store.ts";
 import { MemoryPlace } from "./memory-place.ts";
-import { RenewedToken } from "./renewed-token.ts";
+import { type LoginPlace, RenewedToken } from "./renewed-token.ts";
 
 /** A profile whose relay and login are known. */
 export interface LoginOf {
@@ -14,17 +14,21 @@ export interface LoginOf {
   login: Login;
 }
 
-/** Gives the token of a profile's login, renewed in time. */
-export function loginToken({ name, relay, login }: LoginOf): TokenSource {
+/**
+ * Gives the token of a profile's login, renewed in time.
+ *
+ * @param place where what is renewed is kept, if not with the user's logins
+ */
+export function loginToken({ name, relay, login }: LoginOf, place: LoginPlace = new LoginStore(name)): TokenSource {
   switch (login.kind) {
     case "openid":
-      return renewed(relay, new LoginStore(name), (before) => refreshed(name, login, before));
+      return renewed(relay, loginKey(login), place, (before) => refreshed(name, login, before));
     case "client-credentials":
-      return renewed(relay, new LoginStore(name), async () => clientCredentials(relay, login));
+      return renewed(relay, loginKey(login), place, async () => clientCredentials(relay, login));
     case "github-actions":
-      return ofJob(relay, async () => (await import("./workload.ts")).githubActionsToken(login));
+      return ofJob(relay, login, async () => (await import("./workload.ts")).githubActionsToken(login));
     case "azure-pipelines":
-      return ofJob(relay, async () => (await import("./workload.ts")).azurePipelinesToken(login));
+      return ofJob(relay, login, async () => (await import("./workload.ts")).azurePipelinesToken(login));
     case "token-file":
       return tokenSource(login.file);
   }
@@ -35,15 +39,16 @@ function renewed(...parts: ConstructorParameters<typeof RenewedToken>): TokenSou
   return () => token.get();
 }
 
-function ofJob(relay: string, ask: () => Promise<string>): TokenSource {
-  return renewed(relay, new MemoryPlace(), async () => {
+function ofJob(relay: string, login: Login, ask: () => Promise<string>): TokenSource {
+  const by = loginKey(login);
+  return renewed(relay, by, new MemoryPlace(), async () => {
     const token = await ask();
-    return { relay, token, obtainedAtMs: Date.now(), expiresAtMs: tokenExpiryMs(token) ?? 0 };
+    return { relay, by, token, obtainedAtMs: Date.now(), expiresAtMs: tokenExpiryMs(token) ?? 0 };
   });
 }
 
 /** No window is ever opened here: a program in the background would open one after the other while nobody is there. */
-async function refreshed(name: string, login: OpenIdClient, before: KeptLogin | undefined): Promise<KeptLogin> {
+async function refreshed(name: string, login: OpenIdLogin, before: KeptLogin | undefined): Promise<KeptLogin> {
   if (before === undefined) throw ended(name, "you are not logged in");
   if (before.refreshToken === undefined) throw ended(name, "your login has ended, and its issuer lets none be renewed");
   const { discover, explained, grantParameters, keptLogin } = await import("./openid.ts");
@@ -62,13 +67,12 @@ async function refreshed(name: string, login: OpenIdClient, before: KeptLogin | 
 }
 
 /** Gets a token for a machine by its own secret. */
-async function clientCredentials(relay: string, login: OpenIdClient): Promise<KeptLogin> {
+async function clientCredentials(relay: string, login: ClientCredentialsLogin): Promise<KeptLogin> {
   const { discover, explained, grantParameters, keptLogin } = await import("./openid.ts");
   const { clientCredentialsGrant } = await import("openid-client");
   const provider = await discover(login);
   const answer = await explained(login.issuer, () => clientCredentialsGrant(provider, grantParameters(login)));
-  // There is no ID token without a person (OpenID Connect Core 1.0, 3.1.3.3): the access token counts.
-  return keptLogin({ ...login, resource: login.resource ?? "" }, relay, answer);
+  return keptLogin(login, relay, answer);
 }
 
 function ended(name: string, why: string, cause?: unknown): FairleadError {

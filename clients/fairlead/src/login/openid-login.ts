@@ -1,6 +1,6 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { tell } from "../output.ts";
-import type { OpenIdClient } from "../profiles/profile.ts";
+import type { OpenIdLogin } from "../profiles/profile.ts";
 import { loginByBrowser } from "./by-browser.ts";
 import { loginByDeviceCode, offersDeviceCode } from "./by-device-code.ts";
 import type { KeptLogin } from "./login-store.ts";
@@ -24,7 +24,7 @@ export interface PersonOptions {
  * @param relay the origin that the token is for
  * @throws FairleadError TOKEN_REFUSED, UNREACHABLE, TIMED_OUT after 5 minutes
  */
-export async function openIdLogin(of: OpenIdClient, relay: string, options: PersonOptions): Promise<KeptLogin> {
+export async function openIdLogin(of: OpenIdLogin, relay: string, options: PersonOptions): Promise<KeptLogin> {
   const provider = await discover(of);
   const late = new AbortController();
   const timer = setTimeout(() => {

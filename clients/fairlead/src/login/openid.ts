@@ -3,7 +3,7 @@ import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import * as client from "openid-client";
 import { EnvHttpProxyAgent, fetch } from "undici";
-import type { OpenIdClient } from "../profiles/profile.ts";
+import { type ClientCredentialsLogin, loginKey, type OpenIdClient, type OpenIdLogin } from "../profiles/profile.ts";
 import type { KeptLogin } from "./login-store.ts";
 
 /** How long an answer of the issuer may take, in seconds. */
@@ -51,8 +51,15 @@ export function grantParameters({ scopes, resource }: OpenIdClient): Record<stri
  * @param before what it takes the place of, if it does: a provider need not give a new refresh token
  * @throws FairleadError TOKEN_REFUSED if the token that counts is not in it, or does not say when it expires
  */
-export function keptLogin(of: OpenIdClient, relay: string, answer: TokenAnswer, before?: KeptLogin): KeptLogin {
-  const token = of.resource === undefined ? answer.id_token : answer.access_token;
+export function keptLogin(
+  of: OpenIdLogin | ClientCredentialsLogin,
+  relay: string,
+  answer: TokenAnswer,
+  before?: KeptLogin,
+): KeptLogin {
+  // There is no ID token without a person (OpenID Connect Core 1.0, 3.1.3.3).
+  const byId = of.kind === "openid" && of.resource === undefined;
+  const token = byId ? answer.id_token : answer.access_token;
   if (token === undefined) {
     const sentence = before
       ? `${of.issuer} renews no ID tokens; run \`fairlead login\` again, or let access tokens count (login.resource)`
@@ -61,13 +68,14 @@ export function keptLogin(of: OpenIdClient, relay: string, answer: TokenAnswer, 
   }
   const obtainedAtMs = Date.now();
   const lasts = answer.expires_in === undefined ? undefined : obtainedAtMs + answer.expires_in * 1_000;
-  const expiresAtMs = tokenExpiryMs(token) ?? (of.resource === undefined ? undefined : lasts);
+  const expiresAtMs = tokenExpiryMs(token) ?? (byId ? undefined : lasts);
   if (expiresAtMs === undefined) {
     const sentence = `the token of ${of.issuer} does not say when it expires`;
     throw new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, sentence);
   }
   const refreshToken = answer.refresh_token ?? before?.refreshToken;
-  return { relay, token, obtainedAtMs, expiresAtMs, ...(refreshToken !== undefined && { refreshToken }) };
+  const by = loginKey(of);
+  return { relay, by, token, obtainedAtMs, expiresAtMs, ...(refreshToken !== undefined && { refreshToken }) };
 }
 
 /**

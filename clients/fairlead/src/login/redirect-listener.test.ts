@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { request } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { RedirectListener } from "./redirect-listener.ts";
 
@@ -88,6 +89,26 @@ describe("the listener for a browser that comes back", () => {
     giveUp.abort(new Error("five minutes are over"));
     await expect(finished).rejects.toThrow("five minutes are over");
     await expect(listener.finished(giveUp.signal, finish)).rejects.toThrow("five minutes are over");
+  });
+
+  it("takes it once, and answers whoever comes again", async () => {
+    const finished = listener.finished(giveUp.signal, finish);
+    await visit(`/callback?code=c1&state=${STATE}`);
+    expect((await visit(`/callback?code=c2&state=${STATE}`)).status).toBe(409);
+    expect(await finished).toBe("c1");
+  });
+
+  it("is not kept open by a connection that says nothing", async () => {
+    const silent = connect(Number(redirect.port), "127.0.0.1");
+    await once(silent, "connect");
+    const closed = once(silent, "close");
+    const [, code] = await Promise.all([
+      visit(`/callback?code=c1&state=${STATE}`),
+      listener.finished(giveUp.signal, finish),
+    ]);
+    listener.close();
+    await closed;
+    expect(code).toBe("c1");
   });
 
   it("says so if the port is taken", async () => {

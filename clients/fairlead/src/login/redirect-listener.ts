@@ -22,6 +22,8 @@ export class RedirectListener {
   readonly #state: string;
   readonly #come = Promise.withResolvers<{ url: URL; response: ServerResponse }>();
   #port = 0;
+  /** The answer to the browser that came first. */
+  #answering: ServerResponse | undefined;
 
   /** @param state of this login, a secret that only the issuer and the browser are told */
   constructor(state: string) {
@@ -70,10 +72,12 @@ export class RedirectListener {
     }
   }
 
-  /** Listens no more; an answer that is under way still goes out. */
+  /** Listens no more; an answer that is under way still goes out. Browsers open connections that they send nothing on. */
   close(): void {
     this.#server.close();
     this.#server.closeIdleConnections();
+    if (this.#answering === undefined || this.#answering.writableFinished) return this.#server.closeAllConnections();
+    this.#answering.once("close", () => this.#server.closeAllConnections());
   }
 
   get #origin(): string {
@@ -90,6 +94,10 @@ export class RedirectListener {
       const text = "It was begun by another program, or is over. See the terminal.";
       return void response.writeHead(400, HEADERS).end(page("This is not the login that is waited for", text));
     }
+    if (this.#answering) {
+      return void response.writeHead(409, HEADERS).end(page("This login was used", "The terminal says how it went."));
+    }
+    this.#answering = response;
     this.#come.resolve({ url, response });
   }
 }

@@ -5,6 +5,7 @@ import { MemoryPlace } from "./memory-place.ts";
 import { RenewedToken } from "./renewed-token.ts";
 
 const RELAY = "https://relay.example.com";
+const BY = "openid at https://login.example.com";
 const HOUR_MS = 3_600_000;
 const START_MS = 1_800_000_000_000;
 
@@ -21,12 +22,12 @@ afterEach(() => {
 });
 
 const login = (token: string, lifeMs = HOUR_MS): KeptLogin => ({
-  ...{ relay: RELAY, token, refreshToken: `refresh ${token}` },
+  ...{ relay: RELAY, by: BY, token, refreshToken: `refresh ${token}` },
   ...{ obtainedAtMs: Date.now(), expiresAtMs: Date.now() + lifeMs },
 });
 
 function source(relay = RELAY): RenewedToken {
-  return new RenewedToken(relay, place, async (before) => {
+  return new RenewedToken(relay, BY, place, async (before) => {
     renewals.push(before);
     await new Promise((resolve) => setImmediate(resolve));
     if (fault) throw fault;
@@ -103,11 +104,35 @@ describe("a token that is renewed", () => {
     expect(await source().get()).toBe("token 1");
   });
 
+  it("is not renewed in another way than it was got: a refresh token goes to no other issuer", async () => {
+    await place.write({ ...login("kept"), by: "openid at https://other.example.com" });
+    await expect(source().get()).rejects.toThrow(/was got in another way than this command knows/);
+    expect(renewals).toEqual([]);
+  });
+
+  it("is the new one also where it cannot be kept: what it was renewed with is spent", async () => {
+    await place.write(login("kept"));
+    jest.advanceTimersByTime(HOUR_MS * 0.7);
+    place.write = () => Promise.reject(new Error("no space"));
+    const token = source();
+    expect([await token.get(), await token.get()]).toEqual(["token 1", "token 1"]);
+    expect(renewals).toHaveLength(1);
+  });
+
+  it("is the one that still counts where others hold the lock for too long", async () => {
+    await place.write(login("kept"));
+    jest.advanceTimersByTime(HOUR_MS * 0.7);
+    place.exclusively = () => Promise.reject(new FairleadError(ErrorCode.ALREADY_EXISTS, Hop.CLIENT_PROXY, "locked"));
+    expect(await source().get()).toBe("kept");
+  });
+
   it("is sent to no other relay than the one that it is for", async () => {
     await place.write(login("kept"));
     await expect(source("https://evil.example").get()).rejects.toMatchObject({
       code: ErrorCode.TOKEN_REFUSED,
-      message: expect.stringMatching(/your login is for https:\/\/relay\.example\.com, and not for https:\/\/evil/),
+      message: expect.stringMatching(
+        /your login is for https:\/\/relay\.example\.com, and does not count for https:\/\/evil/,
+      ),
     });
     expect(renewals).toEqual([]);
   });

@@ -23,6 +23,7 @@ export interface LoginPlace {
  */
 export class RenewedToken {
   readonly #relay: string;
+  readonly #by: string;
   readonly #place: LoginPlace;
   readonly #renew: (before: KeptLogin | undefined) => Promise<KeptLogin>;
   #known: { login: KeptLogin; version: string | undefined } | undefined;
@@ -31,10 +32,17 @@ export class RenewedToken {
 
   /**
    * @param relay the origin that the token is sent to
+   * @param by how it is got ({@link loginKey})
    * @param renew gets a token, with what was kept before
    */
-  constructor(relay: string, place: LoginPlace, renew: (before: KeptLogin | undefined) => Promise<KeptLogin>) {
+  constructor(
+    relay: string,
+    by: string,
+    place: LoginPlace,
+    renew: (before: KeptLogin | undefined) => Promise<KeptLogin>,
+  ) {
     this.#relay = relay;
+    this.#by = by;
     this.#place = place;
     this.#renew = renew;
   }
@@ -43,20 +51,22 @@ export class RenewedToken {
   async get(): Promise<string> {
     const login = await this.#kept();
     if (login && (isFresh(login) || (counts(login) && Date.now() < this.#retryAtMs))) return login.token;
-    this.#renewing ??= this.#renewed().finally(() => {
+    this.#renewing ??= this.#renewed(login).finally(() => {
       this.#renewing = undefined;
     });
     return (await this.#renewing).token;
   }
 
-  async #renewed(): Promise<KeptLogin> {
-    let before: KeptLogin | undefined;
+  async #renewed(known: KeptLogin | undefined): Promise<KeptLogin> {
+    let before = known;
     try {
       return await this.#place.exclusively(async () => {
         before = await this.#kept();
         if (before && isFresh(before)) return before; // another process was first
         const login = await this.#renew(before);
-        await this.#place.write(login);
+        // What it was renewed with is spent: where it cannot be kept, this process at least goes on with the new one.
+        await this.#place.write(login).catch(() => {});
+        this.#known = { login, version: this.#place.version };
         return login;
       });
     } catch (error) {
@@ -73,7 +83,7 @@ export class RenewedToken {
     if (this.#known?.version !== version) {
       const login = await this.#place.read();
       if (login === undefined) return undefined;
-      if (login.relay !== this.#relay) throw forAnother(login.relay, this.#relay);
+      if (login.relay !== this.#relay || login.by !== this.#by) throw forAnother(login, this.#relay);
       this.#known = { login, version };
     }
     return this.#known.login;
@@ -90,7 +100,8 @@ function counts({ expiresAtMs }: KeptLogin): boolean {
   return Date.now() < expiresAtMs - SPARE_MS;
 }
 
-function forAnother(kept: string, relay: string): FairleadError {
-  const sentence = `your login is for ${kept}, and not for ${relay}; run \`fairlead login ${relay}\``;
+function forAnother(kept: KeptLogin, relay: string): FairleadError {
+  const why = kept.relay === relay ? "was got in another way than this command knows" : `is for ${kept.relay}`;
+  const sentence = `your login ${why}, and does not count for ${relay}; run \`fairlead login ${relay}\``;
   return new FairleadError(ErrorCode.TOKEN_REFUSED, Hop.CLIENT_PROXY, sentence);
 }

@@ -65,6 +65,21 @@ const KEYS: Record<Login["kind"], { needed: number; keys: readonly string[] }> =
   "token-file": { needed: 1, keys: ["file"] },
 };
 
+/** Tells ways of getting tokens apart: what one of them left is not renewed in another. */
+export function loginKey(login: Login): string {
+  switch (login.kind) {
+    case "openid":
+    case "client-credentials":
+      return JSON.stringify([login.kind, login.issuer, login.clientId, login.resource ?? ""]);
+    case "github-actions":
+      return JSON.stringify([login.kind, login.audience]);
+    case "azure-pipelines":
+      return JSON.stringify([login.kind, login.serviceConnection]);
+    case "token-file":
+      return JSON.stringify([login.kind, login.file]);
+  }
+}
+
 /** Reads a profile. @param at where it is, for the error. @throws FairleadError MALFORMED_REQUEST that names the key */
 export function parseProfile(value: unknown, at: string): Profile {
   const { relay, relayCa, login } = entriesOf(value, at, ["relay", "relayCa", "login"]);

@@ -57,6 +57,8 @@ export async function startInBackground(
     if (proxy === undefined) continue;
     return add(proxy); // another's, perhaps, that was a moment faster
   }
+  const joined = await runningProxy(socket); // our own may have joined another between two looks, and ended
+  if (joined) return add(joined);
   const shown = readFileSync(log, "utf8").trimEnd().split("\n").slice(-SHOWN_LINES).join("\n");
   throw failed(`the proxy did not get ready; its log ${log} ends with:\n${shown}`);
 }

@@ -7,6 +7,8 @@ import { stateFolder } from "../../files/folders.ts";
 /** What a Unix socket's path may be long, in bytes, on every system (sockaddr_un: 104 with its end on macOS). */
 const MAX_PATH_BYTES = 103;
 const SUFFIX = ".sock";
+/** What a socket's name adds to its folder's path, in bytes. */
+const NAME_BYTES = 1 + 16 + SUFFIX.length;
 /** Windows has no sockets in folders; its pipes can be written to by their user and administrators alone. */
 const PIPES = "\\\\.\\pipe\\fairlead-";
 
@@ -39,10 +41,15 @@ export function controlSockets(): string[] {
     .map((name) => join(folder, name));
 }
 
-/** A folder that only this user can enter: that is what keeps others from the sockets in it. */
+/**
+ * A folder that only this user can enter: that is what keeps others from the sockets in it. Not the runtime folder, as long
+ * as the other's path is short enough: it goes with the user's last session, and a proxy in the background may stay.
+ */
 function socketFolder(): string {
   const { XDG_RUNTIME_DIR: runtime } = process.env;
-  const folder = runtime ? join(runtime, "fairlead") : join(stateFolder(), "run");
+  const own = join(stateFolder(), "run");
+  const isShort = Buffer.byteLength(own) + NAME_BYTES <= MAX_PATH_BYTES;
+  const folder = isShort || !runtime ? own : join(runtime, "fairlead");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return folder;
 }
