@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { directKubeconfig } from "../support/direct.ts";
@@ -63,5 +63,12 @@ describe("Helm, with a kubeconfig alone", () => {
     expect(releases).toMatchObject([{ revision: "3", status: "deployed" }]);
     await run("uninstall", "tide", "--wait");
     expect(await found()).toEqual([]);
+  });
+
+  it("says what the relay says of a cluster that there is not", async () => {
+    const elsewhere = own.tunnel.file("elsewhere.kubeconfig");
+    const written = await readFile(kubeconfig, "utf8");
+    await writeFile(elsewhere, written.replace(`/clusters/${own.tunnel.cluster}`, "/clusters/nowhere"));
+    await expect(helm.run(["list"], elsewhere)).rejects.toThrow(/fairlead: relay: there is no cluster nowhere/);
   });
 });
