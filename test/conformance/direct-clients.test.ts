@@ -26,8 +26,7 @@ afterAll(async () => {
 });
 
 describe.each(clients)("a client in $name, with a kubeconfig alone", ({ command }) => {
-  const start = (...args: string[]) =>
-    new RunningProgram({ file: command.file, args: [...command.args, kubeconfig, ...args] });
+  const start = (...args: string[]) => new RunningProgram({ ...command, args: [...command.args, kubeconfig, ...args] });
 
   it("lists", async () => {
     const namespace = await createNamespace(admin);
@@ -67,6 +66,16 @@ describe.each(clients)("a client in $name, with a kubeconfig alone", ({ command 
     for (const line of list.stdout.trim().split("\n")) expect(line).toMatch(/\btide$/);
   });
 
+  it("has its watch ended by an error, and not as if in good order, when its token expires", async () => {
+    const exp = Math.floor(Date.now() / 1_000) + 8;
+    await replaceToken(own.tunnel, await issuer.token({ exp }));
+    const watch = start("watch", await createNamespace(admin));
+    await watch.waitForOutput(/^open$/m);
+    await replaceToken(own.tunnel, await issuer.token());
+    expect(await watch.exited).toMatchObject({ code: 1 });
+    expect(watch.stderr).toMatch(/your token expired/);
+  });
+
   it("is given the sentence of a refusal", async () => {
     await replaceToken(own.tunnel, await issuer.token({ aud: "another" }));
     const list = start("list", "default");
@@ -78,10 +87,23 @@ describe.each(clients)("a client in $name, with a kubeconfig alone", ({ command 
 });
 
 describeWithNode.each(clients)("a command in a pod, from $name", ({ command }) => {
+  const start = (script: string) =>
+    new RunningProgram({
+      ...command,
+      args: [...command.args, kubeconfig, "exec", "default", "p1", "sh", "-c", script],
+    });
+
   it("has its output and its exit code", async () => {
-    const args = ["exec", "default", "p1", "sh", "-c", "seq 20000; exit 7"];
-    const exec = new RunningProgram({ file: command.file, args: [...command.args, kubeconfig, ...args] });
+    const exec = start("seq 20000; exit 7");
     expect({ ...(await exec.exited), stderr: exec.stderr }).toMatchObject({ code: 7, stderr: "" });
     expect(exec.stdout.trim().split("\n")).toEqual(Array.from({ length: 20_000 }, (_, i) => String(i + 1)));
+  });
+
+  it("fails with a sentence when its token expires", async () => {
+    await replaceToken(own.tunnel, await issuer.token({ exp: Math.floor(Date.now() / 1_000) + 8 }));
+    const exec = start("sleep 60");
+    expect(await exec.exited).toMatchObject({ code: 1 });
+    await replaceToken(own.tunnel, await issuer.token());
+    expect(exec.stderr).toMatch(/fairlead: .*your token expired/);
   });
 });

@@ -7,6 +7,7 @@ import sys
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
+from kubernetes.stream.ws_client import ERROR_CHANNEL
 
 
 def main() -> int:
@@ -62,7 +63,17 @@ def run(api: client.CoreV1Api, namespace: str, pod: str, command: list[str]) -> 
     )
     while running.is_open():
         sys.stdout.write(running.read_stdout(timeout=1) or "")
-    return running.returncode
+    return exit_code(json.loads(running.read_channel(ERROR_CHANNEL) or "{}"))
+
+
+def exit_code(status: dict) -> int:
+    """Not `running.returncode`, which knows nothing but exit codes and fails on each other Status."""
+    if status.get("status") == "Success":
+        return 0
+    for cause in status.get("details", {}).get("causes", []):
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    sys.exit(status.get("message", "the command's connection ended without a status"))
 
 
 sys.exit(main())

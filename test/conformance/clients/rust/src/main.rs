@@ -54,7 +54,7 @@ async fn watch(config_maps: Api<ConfigMap>) -> Outcome {
     while let Some(event) = events.try_next().await? {
         match event {
             WatchEvent::Added(object) => println!("ADDED {}", object.name_any()),
-            WatchEvent::Error(status) => println!("ERROR {}", status.message),
+            WatchEvent::Error(status) => return Err(status.message.into()),
             _ => {}
         }
     }
