@@ -26,7 +26,9 @@ async fn main() -> Outcome {
     match (*what, more) {
         ("list", []) => list(Api::namespaced(client, namespace)).await,
         ("watch", []) => watch(Api::namespaced(client, namespace)).await,
-        ("exec", [pod, command @ ..]) => exec(Api::namespaced(client, namespace), pod, command).await,
+        ("exec", [pod, command @ ..]) => {
+            exec(Api::namespaced(client, namespace), pod, command).await
+        }
         _ => Err(format!("there is no {what} with these arguments").into()),
     }
 }
@@ -36,7 +38,10 @@ async fn list(config_maps: Api<ConfigMap>) -> Outcome {
     let mut lines = BufReader::new(stdin()).lines();
     loop {
         match config_maps.list(&ListParams::default()).await {
-            Ok(found) => println!("{}", found.iter().map(|each| each.name_any()).collect::<Vec<_>>().join(" ")),
+            Ok(found) => {
+                let names: Vec<_> = found.iter().map(|each| each.name_any()).collect();
+                println!("{}", names.join(" "));
+            }
             Err(error) => println!("{error}"),
         }
         if lines.next_line().await?.is_none() {
@@ -47,7 +52,12 @@ async fn list(config_maps: Api<ConfigMap>) -> Outcome {
 
 /// `watch` returns as soon as there is a head, which says nothing of events yet.
 async fn watch(config_maps: Api<ConfigMap>) -> Outcome {
-    let from = config_maps.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
+    let from = config_maps
+        .list(&ListParams::default())
+        .await?
+        .metadata
+        .resource_version
+        .unwrap_or_default();
     let events = config_maps.watch(&WatchParams::default(), &from).await?;
     println!("open");
     pin_mut!(events);
@@ -70,15 +80,22 @@ async fn exec(pods: Api<Pod>, pod: &str, command: &[&str]) -> Outcome {
     }
     let status = status.await;
     running.join().await?;
-    exit(exit_code(status.ok_or("the command's connection ended without a status")?)?);
+    exit(exit_code(
+        status.ok_or("the command's connection ended without a status")?,
+    )?);
 }
 
 fn exit_code(status: Status) -> Result<i32, Box<dyn Error>> {
     if status.status.as_deref() == Some("Success") {
         return Ok(0);
     }
-    let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
-    let code = causes.iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    let causes = status
+        .details
+        .and_then(|details| details.causes)
+        .unwrap_or_default();
+    let code = causes
+        .iter()
+        .find(|cause| cause.reason.as_deref() == Some("ExitCode"));
     match code.and_then(|cause| cause.message.as_deref()) {
         Some(code) => Ok(code.parse()?),
         None => Err(status.message.unwrap_or_default().into()),
