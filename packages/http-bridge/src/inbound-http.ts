@@ -42,6 +42,8 @@ export class InboundHttp {
   readonly #offsets = new OffsetCheck(Hop.RELAY);
   #early: Buffer[] | undefined = [];
   #watch: WatchFault | undefined;
+  /** Whether a watch's last event is on its way: the lane's end, which follows the error, must not cut it off. */
+  #isTold = false;
   #requestEnded = false;
   #released = false;
 
@@ -174,12 +176,14 @@ export class InboundHttp {
    * access ends says so by an event first: a cut one kubectl takes for an end, and exits 0.
    */
   #fail(error: FairleadError): void {
-    if (this.#response.writableEnded || this.#response.destroyed) return;
+    if (this.#isTold || this.#response.writableEnded || this.#response.destroyed) return;
     if (!this.#response.headersSent) return sendStatus(this.#response, explainLoss(error), this.#in.hop);
     const event = this.#watch?.event(error);
-    this.#watch = undefined; // told once: the lane's end follows the error
     if (event === undefined) return void this.#response.destroy();
+    this.#isTold = true;
+    const tooLong = setTimeout(() => this.#response.destroy(), LAST_EVENT_MS);
     this.#response.write(event, () => this.#response.destroy());
+    this.#response.on("close", () => clearTimeout(tooLong));
   }
 
   #onLaneClosed(error: FairleadError | undefined): void {
@@ -209,6 +213,8 @@ export class InboundHttp {
 
 /** Most of a request's body that is read and thrown away once its answer is out, in bytes. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
+/** How long a client that does not read may take for a watch's last event, in milliseconds. */
+const LAST_EVENT_MS = 1_000;
 const NOTHING = new Uint8Array();
 
 function hasNoBody(request: InboundMessage): boolean {

@@ -123,24 +123,22 @@ describe("an answer of our own", () => {
     expect([read.statusCode, read.headers["content-type"]]).toEqual([401, "application/json"]);
   });
 
-  it("to OpenAPI, which kubectl apply asks for, is what client-go prints too, and repeats", async () => {
-    const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "the sentence", { retryAfterSeconds: 3 });
-    const answer = await answered(
-      (response) => sendStatus(response, error, Hop.RELAY),
-      undefined,
-      "/openapi/v3?timeout=32s",
-    );
-    expect([answer.statusCode, answer.headers["retry-after"], answer.body]).toEqual([
-      502,
-      "3",
-      "fairlead: relay: the sentence",
-    ]);
-    const elsewhere = await answered(
-      (response) => sendStatus(response, error, Hop.RELAY),
-      undefined,
-      "/api/v1/openapi/",
-    );
-    expect(elsewhere.statusCode).toBe(429);
+  it.each(["/openapi/v3?timeout=32s", "/version", "/version?timeout=32s"])(
+    "to %s, which kubectl apply and Helm ask for, is what client-go prints too, and repeats",
+    async (url) => {
+      const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "the sentence", { retryAfterSeconds: 3 });
+      const answer = await answered((response) => sendStatus(response, error, Hop.RELAY), undefined, url);
+      expect([answer.statusCode, answer.headers["retry-after"], answer.body]).toEqual([
+        502,
+        "3",
+        "fairlead: relay: the sentence",
+      ]);
+    },
+  );
+
+  it.each(["/api/v1/openapi/", "/versions", "/api/version"])("to %s stays a Status", async (url) => {
+    const error = new FairleadError(ErrorCode.LIMIT_EXCEEDED, Hop.RELAY, "the sentence");
+    expect((await answered((response) => sendStatus(response, error, Hop.RELAY), undefined, url)).statusCode).toBe(429);
   });
 });
 

@@ -79,8 +79,11 @@ export function sendStatus(response: AnswerWriter, error: FairleadError, server:
   response.end(body);
 }
 
+/** What client-go reads raw: OpenAPI for `kubectl apply`, and the version, by which Helm sees whether a cluster is there. */
+const READ_RAW = /^\/(openapi\/|version(\?|$))/;
+
 /**
- * A Status, but for what client-go reads raw: aggregated discovery, and OpenAPI for `kubectl apply`. There it throws a
+ * A Status, but for what client-go reads raw: aggregated discovery, and READ_RAW. There it throws a
  * Status away and says "the server has received too many requests", "is currently unable to handle the request",
  * "could not find the requested resource" or "unknown", as if it were the apiserver's word. Plain text with 502 or 403
  * it prints; it repeats 502 just as 503, and 403 just as little as 404. At the relay a 401 stays: for it alone new
@@ -93,9 +96,10 @@ function answerFor(
   server: Hop,
 ): { status: number; contentType: string; body: string } {
   const { http } = errorMapping(error.code);
-  const readRaw = accept.includes("g=apidiscovery.k8s.io") || url.startsWith("/openapi/");
-  const isOfUse = !readRaw || (http === 401 && server !== Hop.CLIENT_PROXY);
-  if (isOfUse) return { status: http, contentType: "application/json", body: statusBody(error) };
+  const isDiscovery = accept.includes("g=apidiscovery.k8s.io");
+  const isRaw = isDiscovery || READ_RAW.test(url);
+  const asksAgain = http === 401 && !(isDiscovery && server === Hop.CLIENT_PROXY);
+  if (!isRaw || asksAgain) return { status: http, contentType: "application/json", body: statusBody(error) };
   const status = http >= 500 || http === 429 || http === 401 ? 502 : 403;
   return { status, contentType: "text/plain; charset=utf-8", body: sentence(error) };
 }

@@ -303,6 +303,18 @@ describe("by the name of a cluster in the relay's domain", () => {
   });
 });
 
+describe("a watch by HTTP/1.1 whose access ends", () => {
+  it("says why by a whole event, and is cut behind that", async () => {
+    raw.send("GET /clusters/prod/api/v1/pods?watch=True HTTP/1.1", "Host: a", bearer());
+    const { exchangeId } = headOf(await lane.requests.take());
+    const headers = [create(HeaderSchema, { name: "Content-Type", value: Buffer.from("application/json") })];
+    lane.lane.sendResponse({ case: "head", value: create(ResponseHeadSchema, { exchangeId, status: 200, headers }) });
+    await raw.until("HTTP/1.1 200");
+    await relay.as("root").clusters.deleteCluster({ name: "prod" });
+    expect(await raw.ended()).toMatch(/\r\n\r\n[0-9a-f]+\r\n\{"type":"ERROR",.*\}\n\r\n$/);
+  });
+});
+
 describe("when the relay stops", () => {
   it("a request by HTTP/1.1 that is under way is answered, and its connection closed then", async () => {
     raw.send("GET /clusters/prod/api HTTP/1.1", "Host: a", bearer());
