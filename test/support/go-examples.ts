@@ -1,6 +1,8 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { runProgram } from "./program.ts";
 import { buildPart } from "./testbed-programs.ts";
+
+const SOURCES = resolve(import.meta.dirname, "../../examples/go");
 
 /** The programs of examples/go. */
 export interface GoExamples {
@@ -24,4 +26,10 @@ export async function findGoExamples(): Promise<GoExamples | undefined> {
   }
   const folder = await buildPart("examples");
   return { client: join(folder, "client"), inventory: join(folder, "inventory") };
+}
+
+/** A file of a Go module that the examples need, in Go's own cache of modules. */
+export async function fileOfModule(module: string, file: string): Promise<string> {
+  const folder = await runProgram({ file: "go", args: ["-C", SOURCES, "list", "-m", "-f", "{{.Dir}}", module] });
+  return join(folder.trim(), file);
 }
