@@ -61,12 +61,12 @@ async function profiles(): Promise<Record<string, Profile>> {
   return Object.fromEntries(items.map((item) => [item.metadata.name, item]));
 }
 
-/** Runs the controller on the hub, with the plugin that its provider file names. */
-async function inventory() {
+/** Runs the controller on the hub, with the plugin that its provider file names. @param caller the plugin's options */
+async function inventory(caller: readonly string[] = ofAlice()) {
   const file = home.file("providers.json");
   const execConfig = {
     ...{ apiVersion: "client.authentication.k8s.io/v1", command: process.execPath, provideClusterInfo: true },
-    args: [MAIN, "get-token", ...ofAlice()],
+    args: [MAIN, "get-token", ...caller],
   };
   await writeFile(file, JSON.stringify({ providers: [{ name: "fairlead", execConfig }] }));
   const args = [...toHub(), "--namespace", namespace, "--clusterprofile-provider-file", file];
@@ -110,6 +110,15 @@ describeWithGo("the clusters as objects of a hub", () => {
     for (const name of ["apac", "emea", "testbed"]) expect(outcome.stdout).toContain(`${name} namespace default\n`);
     const events = (await log.read()).filter(({ requestURI }) => requestURI === "/api/v1/namespaces");
     expect(events.map(actingUser)).toEqual([alice.email, alice.email, alice.email]);
+  });
+
+  it("are reached by a login with the file of a projected token, too", async () => {
+    const { tunnel } = own;
+    const login = ["login", tunnel.relayUrl, "--relay-ca", tunnel.file("ca.crt"), "--token-file"];
+    expect(await home.run([...login, tunnel.tokenFile(alice)])).toMatchObject({ code: 0 });
+    const outcome = await inventory([]);
+    expect(outcome).toMatchObject({ code: 0, stderr: "" });
+    expect(outcome.stdout).toContain("emea namespace default\n");
   });
 
   it("do not lead a token elsewhere when somebody has changed an address", async () => {
