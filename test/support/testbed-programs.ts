@@ -46,7 +46,7 @@ export async function findTestbedPrograms(): Promise<TestbedPrograms> {
  * @returns the folder of its programs
  * @throws Error without Go
  */
-export async function buildPart(part: "control-plane" | "node" | "helm"): Promise<string> {
+export async function buildPart(part: "control-plane" | "node" | "helm" | "examples"): Promise<string> {
   const script = spawn(buildScript, [part], { stdio: ["ignore", "pipe", "inherit"] });
   const lines: string[] = [];
   script.stdout.setEncoding("utf8").on("data", (chunk: string) => lines.push(chunk));

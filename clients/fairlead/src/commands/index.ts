@@ -47,6 +47,11 @@ export const COMMANDS: readonly LazyCommand[] = [
     load: async () => (await import("./get-token.ts")).getTokenCommand(),
   },
   {
+    name: "cluster-profiles",
+    description: "keep a ClusterProfile object in a hub for each cluster that you may reach, for controllers there",
+    load: async () => (await import("./cluster-profiles.ts")).clusterProfilesCommand(),
+  },
+  {
     name: "rules",
     description: "list and keep the rules that say who reaches which cluster (administrators)",
     load: async () => (await import("./rules.ts")).rulesCommand(),

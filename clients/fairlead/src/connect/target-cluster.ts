@@ -1,17 +1,17 @@
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import {
   ApiException,
   AuthorizationV1Api,
   CoreV1Api,
   Exec,
-  KubeConfig,
+  type KubeConfig,
   type KubernetesObject,
   KubernetesObjectApi,
   PatchStrategy,
   VersionApi,
 } from "@kubernetes/client-node";
+import { clusterConfig, parsed, refused } from "./cluster-config.ts";
 
 const FIELD_MANAGER = "fairlead";
 /** How long a program in a pod may take, in milliseconds. */
@@ -35,7 +35,7 @@ export interface ClusterFacts {
 
 /** The cluster that is to be connected, as its operator reaches it now. */
 export class TargetCluster {
-  readonly #config = new KubeConfig();
+  readonly #config: KubeConfig;
   readonly #objects: KubernetesObjectApi;
 
   /**
@@ -44,15 +44,7 @@ export class TargetCluster {
    * @throws FairleadError MALFORMED_REQUEST if it names no cluster
    */
   constructor(file: string | undefined, context: string | undefined) {
-    try {
-      if (file === undefined) this.#config.loadFromDefault();
-      else this.#config.loadFromFile(file);
-      if (context !== undefined) this.#config.setCurrentContext(context);
-      if (!this.#config.getCurrentCluster()) throw new Error(`there is no context ${this.#config.getCurrentContext()}`);
-    } catch (cause) {
-      const sentence = `which cluster? ${file ?? "your kubeconfig"} cannot be used: ${messageOf(cause)}; give --kubeconfig and --context`;
-      throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
-    }
+    this.#config = clusterConfig(file, context);
     this.#objects = KubernetesObjectApi.makeApiClient(this.#config);
   }
 
@@ -168,27 +160,4 @@ function said(line: string): string {
 function headerOf({ apiVersion = "", kind = "", metadata }: KubernetesObject) {
   const { name = "", namespace = "" } = metadata ?? {};
   return { apiVersion, kind, metadata: { name, namespace } };
-}
-
-/** What the apiserver said, or why it could not be asked. */
-function refused(cause: unknown): FairleadError {
-  if (cause instanceof ApiException) {
-    const said = Object(parsed(cause.body)).message ?? `HTTP status ${cause.code}`;
-    return new FairleadError(ErrorCode.ACCESS_DENIED, Hop.APISERVER, `the cluster refuses: ${said}`, { cause });
-  }
-  const sentence = `the cluster cannot be reached with your kubeconfig: ${messageOf(cause)}`;
-  return new FairleadError(ErrorCode.UNREACHABLE, Hop.APISERVER, sentence, { cause });
-}
-
-function parsed(body: unknown): unknown {
-  if (typeof body !== "string") return body;
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
