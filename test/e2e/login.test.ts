@@ -138,7 +138,9 @@ describe("a login by the browser", () => {
       expect(await home.run(["whoami"])).toMatchObject({
         ...{
           code: 1,
-          stderr: expect.stringMatching(/it is sealed, and your keychain cannot be opened .*; run `fairlead login` again/),
+          stderr: expect.stringMatching(
+            /it is sealed, and your keychain cannot be opened .*; run `fairlead login` again/,
+          ),
         },
       });
     } finally {
