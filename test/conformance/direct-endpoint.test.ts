@@ -46,8 +46,8 @@ function byHttp1(path: string, headers: Record<string, string>): Promise<{ statu
 
 const EXEC = "/api/v1/namespaces/default/pods/p1/exec?command=true&stdout=true";
 const WAYS: [way: string, ask: (headers: Record<string, string>) => Promise<{ status: number; body: string }>][] = [
-  ["HTTP/2", (headers) => byHttp2(`/clusters/${name}/version`, headers)],
-  ["HTTP/1.1", (headers) => byHttp1(`/clusters/${name}/version`, headers)],
+  ["HTTP/2", (headers) => byHttp2(`/clusters/${name}/api/v1/namespaces`, headers)],
+  ["HTTP/1.1", (headers) => byHttp1(`/clusters/${name}/api/v1/namespaces`, headers)],
   [
     "WebSocket",
     (headers) => byHttp1(`/clusters/${name}${EXEC}`, { Connection: "Upgrade", Upgrade: "websocket", ...headers }),

@@ -23,7 +23,8 @@ export class Home {
   private constructor(folder: string, env: Record<string, string>) {
     this.folder = folder;
     this.#visited = join(folder, "visited");
-    this.#env = { PATH: "/usr/bin:/bin", HOME: folder, BROWSER: join(folder, "browser"), ...env };
+    const { NODE_COMPILE_CACHE = "" } = process.env;
+    this.#env = { PATH: "/usr/bin:/bin", HOME: folder, BROWSER: join(folder, "browser"), NODE_COMPILE_CACHE, ...env };
   }
 
   /** @param env more of its environment */

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
-import { mkdirSync, readdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { stateFolder } from "../../files/folders.ts";
@@ -18,15 +19,11 @@ const PIPES = "\\\\.\\pipe\\fairlead-";
  *
  * @param relay the relay's origin
  * @param identity whose token it takes
- * @throws FairleadError MALFORMED_REQUEST if the folder's path is too long for a socket
+ * @throws FairleadError ACCESS_DENIED if there is no folder for it that is the user's alone
  */
 export function controlSocket(relay: string, identity: string): string {
-  const name = hash("sha256", `${relay}\0${identity}`).slice(0, 16);
-  const folder = socketFolder();
-  const path = process.platform === "win32" ? PIPES + name : join(folder, name + SUFFIX);
-  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return path;
-  const sentence = `${folder} is too long for a socket in it; set XDG_RUNTIME_DIR to a shorter folder of yours`;
-  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  const name = hash("sha256", `${stateFolder()}\0${relay}\0${identity}`).slice(0, 16);
+  return process.platform === "win32" ? PIPES + name : join(socketFolder(), name + SUFFIX);
 }
 
 /** All sockets that there may be a client proxy behind. */
@@ -44,14 +41,31 @@ export function controlSockets(): string[] {
 /**
  * A folder that only this user can enter: that is what keeps others from the sockets in it. Not the runtime folder, as long
  * as the other's path is short enough: it goes with the user's last session, and a proxy in the background may stay.
+ *
+ * @throws FairleadError ACCESS_DENIED if what stands in its place is somebody else's
  */
 function socketFolder(): string {
   const { XDG_RUNTIME_DIR: runtime } = process.env;
-  const own = join(stateFolder(), "run");
-  const isShort = Buffer.byteLength(own) + NAME_BYTES <= MAX_PATH_BYTES;
-  const folder = isShort || !runtime ? own : join(runtime, "fairlead");
+  const own = [join(stateFolder(), "run"), ...(runtime ? [join(runtime, "fairlead")] : [])];
+  const folder = own.find((each) => Buffer.byteLength(each) + NAME_BYTES <= MAX_PATH_BYTES);
+  if (folder === undefined) return sharedFolder();
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return folder;
+}
+
+/**
+ * Where all others are too long: in a folder that anybody can write to, so that it has to be looked whose it is.
+ *
+ * @throws FairleadError ACCESS_DENIED if it is somebody else's, or others can enter it
+ */
+export function sharedFolder(temporary = tmpdir()): string {
+  const uid = process.getuid?.() ?? 0;
+  const folder = join(temporary, `fairlead-${uid}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const stat = lstatSync(folder);
+  if (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0) return folder;
+  const sentence = `${folder} is not a folder of yours alone; remove it, or set XDG_RUNTIME_DIR to a short folder of yours`;
+  throw new FairleadError(ErrorCode.ACCESS_DENIED, Hop.CLIENT_PROXY, sentence);
 }
 
 /** The lock under which a client proxy starts, by its socket. */
