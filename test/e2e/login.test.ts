@@ -50,6 +50,14 @@ async function logIn(...more: string[]) {
   return { code, page, url: new URL(url), stdout: login.stdout, stderr: login.stderr };
 }
 
+/** A proxy of one who is logged in, and kubectl through it. */
+async function startProxy(port: number) {
+  const file = home.file("kubeconfig");
+  const proxy = home.start(["proxy", "testbed", "--file", file, "--output", "json", "--port", String(port)]);
+  await proxy.waitForOutput(/"ready":true/);
+  return { proxy, kubectl: kubectls(cluster).at(-1)?.kubectl.against(file) };
+}
+
 /** Changes what is kept of the login of the profile "prod". */
 async function change(how: object): Promise<void> {
   const file = home.file(".local/state/fairlead/logins/prod.json");
@@ -207,18 +215,7 @@ describe("kubectl through the proxy of one who logged in", () => {
   it("goes on when the first token has expired, watch and all", async () => {
     provider.lives.idToken = 12;
     await logIn();
-    const proxy = home.start([
-      "proxy",
-      "testbed",
-      "--file",
-      home.file("kubeconfig"),
-      "--output",
-      "json",
-      "--port",
-      "20123",
-    ]);
-    await proxy.waitForOutput(/"ready":true/);
-    const kubectl = kubectls(cluster).at(-1)?.kubectl.against(home.file("kubeconfig"));
+    const { proxy, kubectl } = await startProxy(20123);
     const watch = kubectl?.start(["get", "configmaps", "-n", "default", "-w", "-o", "name"]);
     await watch?.waitForOutput(/kube-root-ca/);
     await new Promise((resolve) => setTimeout(resolve, 14_000)); // the first token has expired
@@ -284,18 +281,7 @@ describe("a logout", () => {
 
   it("is heard by a proxy that runs", async () => {
     await logIn();
-    const proxy = home.start([
-      "proxy",
-      "testbed",
-      "--file",
-      home.file("kubeconfig"),
-      "--output",
-      "json",
-      "--port",
-      "20124",
-    ]);
-    await proxy.waitForOutput(/"ready":true/);
-    const kubectl = kubectls(cluster).at(-1)?.kubectl.against(home.file("kubeconfig"));
+    const { proxy, kubectl } = await startProxy(20124);
     expect(await kubectl?.run(["get", "namespaces"])).toMatchObject({ code: 0 });
     await home.run(["logout"]);
     expect(await kubectl?.run(["get", "namespaces"])).toMatchObject({

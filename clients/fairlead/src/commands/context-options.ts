@@ -1,5 +1,6 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Command } from "commander";
+import { misuse } from "../misuse.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
 import { collect, parseLabels } from "./global-options.ts";
 
@@ -54,8 +55,4 @@ export async function clustersOf(
   const sentence =
     labels.length === 0 ? "there is no cluster that you may reach" : "no cluster that you may reach has these labels";
   throw new FairleadError(ErrorCode.CLUSTER_UNKNOWN, Hop.RELAY, `${sentence}; see \`fairlead clusters\``);
-}
-
-function misuse(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

@@ -1,4 +1,3 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import { clusterAccesses, directAccess, distinctNames, saveKubeconfig } from "../kubeconfig/cluster-access.ts";
 import { checkDirect, type DirectOptions, tokenPlugin } from "../kubeconfig/direct.ts";
@@ -9,6 +8,7 @@ import {
   removeFromKubeconfig,
 } from "../kubeconfig/kubeconfig.ts";
 import { type ScopeOptions, scopeOf } from "../kubeconfig/scope.ts";
+import { misuse } from "../misuse.ts";
 import { print, printJson, tell } from "../output.ts";
 import { selectedProfile } from "../profiles/profiles-file.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
@@ -97,8 +97,4 @@ async function remove(named: string[], options: KubeconfigOptions): Promise<void
   });
   if (options.output === "json") return printJson({ kubeconfig: file, removed: gone });
   tell(gone.length === 0 ? `There is none of them in ${file}.` : `${gone.join(", ")}: removed from ${file}.`);
-}
-
-function misuse(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { ErrorCode, FairleadError, Hop, type LoginMethod } from "@fairlead/protocol";
 import { type Command, Option } from "commander";
+import { misuse } from "../misuse.ts";
 import type { Login, OpenIdClient, OpenIdLogin } from "../profiles/profile.ts";
 import { collect, port } from "./global-options.ts";
 
@@ -120,8 +121,4 @@ function ownOf({ resource, issuerCa, clientSecretFile }: LoginOptions): Partial<
     ...(issuerCa !== undefined && { issuerCa: resolve(issuerCa) }),
     ...(clientSecretFile !== undefined && { clientSecretFile: resolve(clientSecretFile) }),
   };
-}
-
-function misuse(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

@@ -1,5 +1,5 @@
 import { isServiceLabel, type ServicePort } from "@fairlead/authorization";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 
 /** A port of this machine, and the Service's port that it leads to. */
 export interface PortPair {
@@ -35,8 +35,4 @@ export function parsePorts(text: string): PortPair {
   const pair = { local: Number(local ?? remote), remote: Number(remote) };
   if (remote !== "" && pair.remote >= 1 && pair.remote <= 65_535 && pair.local <= 65_535) return pair;
   throw misuse(`${text} is no port; write PORT, LOCAL:PORT, or :PORT for any local one, each at most 65535`);
-}
-
-function misuse(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

@@ -1,4 +1,5 @@
 import { ErrorCode, FairleadError, type GetKubeconfigResponse, Hop, type Scope } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 import { type LocalIdentity, localIdentity } from "../proxy/local-identity.ts";
 import type { RelayConnection } from "../relay/relay-connection.ts";
 import { directEntries, directName, directServer } from "./direct.ts";
@@ -119,8 +120,4 @@ function checkClusterName(name: string): void {
 function contextNameOf(template: string, cluster: string): string {
   if (/^[\w.@:/{}-]+$/.test(template)) return template.replaceAll(PLACEHOLDER, cluster);
   throw misuse(`${template} cannot be a context's name; take letters, digits and . - _ @ : /`);
-}
-
-function misuse(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

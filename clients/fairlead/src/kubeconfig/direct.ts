@@ -3,6 +3,7 @@ import { delimiter, join, resolve } from "node:path";
 import { isSea } from "node:sea";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { RelayOptions } from "../commands/global-options.ts";
+import { misuse } from "../misuse.ts";
 import type { ExecPlugin, KubeconfigEntries } from "./kubeconfig.ts";
 import type { ScopeOptions } from "./scope.ts";
 
@@ -116,8 +117,4 @@ function thisProgram(): string[] {
   } catch {
     return [process.execPath, ...process.execArgv, file];
   }
-}
-
-function misuse(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
 }

@@ -15,6 +15,7 @@ import {
   proxyFor,
   RelayService,
 } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 import type { TokenSource } from "./token-source.ts";
 
 /** How long a call to the relay may take, in milliseconds. */
@@ -103,10 +104,6 @@ function readCa(file: string): Buffer {
   } catch (cause) {
     throw misuse(`the authority's certificate ${file} cannot be read`, cause);
   }
-}
-
-function misuse(sentence: string, cause?: unknown): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
 }
 
 /** Async also because connect clears a call's deadline only for a rejection: a throw would keep the process for 5 s. */
