@@ -1,6 +1,6 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { decodeJwt } from "jose";
 import { browse } from "../support/browse.ts";
 import { Home } from "../support/home.ts";
@@ -250,14 +250,43 @@ describe("kubectl without a proxy, of one who logged in", () => {
   });
 });
 
+/** Logs the machine in. */
+async function logMachineIn(...more: string[]) {
+  await writeFile(home.file("secret"), MACHINES_CLIENT.secret, { mode: 0o600 });
+  const machine = ["--issuer", provider.url, "--client-id", MACHINES_CLIENT.id, "--client-credentials"];
+  return home.run(loginArgs(...machine, "--client-secret-file", home.file("secret"), ...more));
+}
+
 describe("a machine's login", () => {
   it("is by its own secret, which is left where it is", async () => {
-    await writeFile(home.file("secret"), MACHINES_CLIENT.secret, { mode: 0o600 });
-    const machine = ["--issuer", provider.url, "--client-id", MACHINES_CLIENT.id, "--client-credentials"];
-    const outcome = await home.run(loginArgs(...machine, "--client-secret-file", home.file("secret")));
+    const outcome = await logMachineIn();
     expect(outcome).toMatchObject({ code: 0, stdout: expect.stringContaining("You are robot@example.com") });
     expect(await readFile(home.file(".config/fairlead/config.yaml"), "utf8")).not.toContain(MACHINES_CLIENT.secret);
     expect(await home.run(["clusters"])).toMatchObject({ code: 0, stdout: expect.stringContaining("testbed") });
+  });
+});
+
+describe("two logins at one relay", () => {
+  afterEach(() => home.run(["proxy", "--stop"]));
+
+  it("never lead through each other's proxy, though both are of the same cluster", async () => {
+    await logIn("--profile", "person");
+    await logMachineIn("--profile", "robot");
+    const asks = async (context: string) => {
+      const kubectl = kubectls(cluster).at(-1)?.kubectl.against(home.file(".kube/config"));
+      return kubectl?.run(["--context", context, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
+    };
+    for (const profile of ["person", "robot"]) {
+      await home.run(["kubeconfig", "testbed", "--merge", "--profile", profile, "--context-name", profile]);
+    }
+    const serve = (profile: string) =>
+      home.run(["proxy", "testbed", "--background", "--profile", profile, "--context-name", profile]);
+    expect(await serve("person")).toMatchObject({ code: 0 });
+    expect(await asks("person")).toMatchObject({ code: 0, stdout: alice.email });
+    expect(await asks("robot")).toMatchObject({ code: 1, stderr: expect.stringContaining("refused") });
+    expect(await serve("robot")).toMatchObject({ code: 0 });
+    expect(await asks("robot")).toMatchObject({ code: 0, stdout: MACHINES_CLIENT.id });
+    expect(await asks("person")).toMatchObject({ code: 0, stdout: alice.email });
   });
 });
 

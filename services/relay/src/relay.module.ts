@@ -8,6 +8,7 @@ import {
   Hop,
   RelayService,
 } from "@fairlead/protocol";
+import { tellErrors } from "@fairlead/protocol/rpc-errors";
 import type { Logger } from "@fairlead/service";
 import { type DynamicModule, Module } from "@nestjs/common";
 import { AccessRules } from "./access/access-rules.ts";
@@ -31,7 +32,7 @@ import { TunnelServiceHandler } from "./lanes/tunnel-service.ts";
 import { ExchangeLimits } from "./limits/exchange-limits.ts";
 import { logRefusal } from "./limits/refusal.ts";
 import { accessRuleService } from "./rpc/access-rule-service.ts";
-import { callerInterceptor, errorInterceptor } from "./rpc/caller.ts";
+import { callerInterceptor } from "./rpc/caller.ts";
 import { callerService } from "./rpc/caller-service.ts";
 import { clusterMessages } from "./rpc/cluster-message.ts";
 import { clusterService } from "./rpc/cluster-service.ts";
@@ -163,13 +164,13 @@ export class RelayModule {
             ends: AttachmentEnds,
             direct: DirectAddresses,
           ) => {
-            const people = { interceptors: [errorInterceptor, callerInterceptor(admission)] };
+            const people = { interceptors: [tellErrors(Hop.RELAY), callerInterceptor(admission)] };
             const toMessage = clusterMessages(attachments, agents, states);
             const keeping = { clusters, joinTokens, serviceAccountJoins, agents, attachments, states, ends };
             const parts = { ...keeping, direct, admission, access, toMessage };
             const judging = { authority, proofs, serviceAccounts };
             const enrolment = enrolmentService({ ...judging, agents, attachments, ends, states, log });
-            const anybody = { interceptors: [errorInterceptor] };
+            const anybody = { interceptors: [tellErrors(Hop.RELAY)] };
             return connectNodeAdapter({
               readMaxBytes: MAX_CALL_BYTES, // read before the caller is known
               routes: (router) =>

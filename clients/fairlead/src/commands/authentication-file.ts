@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { mappedDetails, parseAuthenticationConfiguration } from "@fairlead/authentication";
 import type { ImpersonationNeeds } from "@fairlead/authorization";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 
 /** An AuthenticationConfiguration, and the rights that its mappings need in the cluster. */
 export interface AuthenticationFile {
@@ -17,6 +17,6 @@ export async function readAuthentication(file: string): Promise<AuthenticationFi
     return { text, needs: mappedDetails(parseAuthenticationConfiguration(text)) };
   } catch (cause) {
     const sentence = `--authentication: ${file}: ${cause instanceof Error ? cause.message : cause}`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    throw misuse(sentence, cause);
   }
 }

@@ -1,18 +1,16 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { loginToken } from "../login/login-token.ts";
+import { misuse } from "../misuse.ts";
 import { selectedProfile } from "../profiles/profiles-file.ts";
-import { type TokenSource, tokenIdentity, tokenSource } from "../relay/token-source.ts";
+import { type TokenOwner, type TokenSource, tokenOwner, tokenSource } from "../relay/token-source.ts";
 import type { RelayOptions } from "./relay-options.ts";
 
 /** Who a command is run by, and at which relay. */
-export interface Caller {
+export interface Caller extends TokenOwner {
   /** The relay's address. */
   relay: string;
   /** The file with the authority of its certificate; undefined for the system's. */
   relayCa: string | undefined;
   token: TokenSource;
-  /** Whose token that is, in words. */
-  identity: string;
 }
 
 /**
@@ -26,18 +24,15 @@ export function callerOf(options: RelayOptions, tokenOf = tokenSource): Caller {
   const relay = options.relay ?? profile?.relay;
   if (relay === undefined) {
     const sentence = "which relay? run `fairlead login https://HOST:PORT`, or give --relay, or set FAIRLEAD_RELAY";
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+    throw misuse(sentence);
   }
   if (profile && URL.parse(relay)?.origin !== URL.parse(profile.relay)?.origin) {
     const sentence = `profile ${name} is for the relay ${profile.relay}, and not for ${relay}; leave one of the two out (they may be in FAIRLEAD_PROFILE and FAIRLEAD_RELAY)`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+    throw misuse(sentence);
   }
   const { login } = profile ?? {};
   const ofLogin = login && loginToken({ name, relay: URL.parse(relay)?.origin ?? relay, login });
-  return {
-    relay,
-    relayCa: options.relayCa ?? profile?.relayCa,
-    token: tokenOf(options.tokenFile, ofLogin),
-    identity: tokenIdentity(options.tokenFile, login && name),
-  };
+  const token = tokenOf(options.tokenFile, ofLogin);
+  const owner = tokenOwner(options.tokenFile, token, login && name);
+  return { relay, relayCa: options.relayCa ?? profile?.relayCa, token, ...owner };
 }

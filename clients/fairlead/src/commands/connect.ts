@@ -7,6 +7,7 @@ import { checkHelm, helmValues, Installer } from "../connect/installer.ts";
 import { preflight } from "../connect/preflight.ts";
 import type { TargetCluster } from "../connect/target-cluster.ts";
 import { untilConnected } from "../connect/until-connected.ts";
+import { misuse } from "../misuse.ts";
 import { print, printJson, tell } from "../output.ts";
 import { step } from "../progress.ts";
 import { VERSION } from "../version.ts";
@@ -146,7 +147,7 @@ function readRelayCa(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `--relay-ca: ${(cause as Error).message}`);
+    throw misuse(`--relay-ca: ${(cause as Error).message}`);
   }
 }
 

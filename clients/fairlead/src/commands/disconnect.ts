@@ -1,4 +1,4 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { FairleadError } from "@fairlead/protocol";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { Command } from "commander";
 import {
@@ -10,6 +10,7 @@ import {
 } from "../connect/installation.ts";
 import { RELEASE, uninstall } from "../connect/installer.ts";
 import type { TargetCluster } from "../connect/target-cluster.ts";
+import { misuse } from "../misuse.ts";
 import { printJson, tell } from "../output.ts";
 import { step } from "../progress.ts";
 import { type RelayOptions, relayOf } from "./global-options.ts";
@@ -69,5 +70,5 @@ function clusterOf(deployment: KubernetesObject): string {
 }
 
 function notThere(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `${sentence}; give --context or --namespace`);
+  return misuse(`${sentence}; give --context or --namespace`);
 }

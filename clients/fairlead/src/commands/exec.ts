@@ -1,13 +1,13 @@
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { fleetProxies } from "../fleet/fleet-proxies.ts";
 import { KeptOutput } from "../fleet/kept-output.ts";
 import { prefixedLines } from "../fleet/prefixed-lines.ts";
 import { type Ended, runInClusters } from "../fleet/run-in-clusters.ts";
 import { clusterAccesses } from "../kubeconfig/cluster-access.ts";
+import { misuse } from "../misuse.ts";
 import { print, tell } from "../output.ts";
 import { addSelection, type ContextOptions, checkSelection, clustersOf } from "./context-options.ts";
 import { type RelayOptions, relayOf, seconds } from "./global-options.ts";
@@ -112,7 +112,7 @@ function split(words: readonly string[]): { named: string[]; program: string; ar
   const [program, ...args] = at === -1 ? [] : process.argv.slice(at + 1);
   if (program !== undefined) return { named: words.slice(0, words.length - args.length - 1), program, args };
   const sentence = "which command? write it behind --, as in: fairlead exec --all -- kubectl get nodes";
-  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  throw misuse(sentence);
 }
 
 /** Writes a program's lines to where all programs' lines go, and waits while that takes no more. */

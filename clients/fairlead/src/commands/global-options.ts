@@ -1,6 +1,6 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { refuseUnverifiedTls } from "@fairlead/service";
 import { InvalidArgumentError } from "commander";
+import { misuse } from "../misuse.ts";
 import { connectToRelay, type RelayConnection } from "../relay/relay-connection.ts";
 import { tokenSource } from "../relay/token-source.ts";
 import { callerOf } from "./caller.ts";
@@ -16,8 +16,8 @@ export type { RelayOptions };
  */
 export function relayOf(options: RelayOptions, tokenOf = tokenSource): RelayConnection {
   refuseUnverifiedTls();
-  const { relay, relayCa, token, identity } = callerOf(options, tokenOf);
-  return connectToRelay(relay, relayCa, token, identity);
+  const { relay, relayCa, token, ...owner } = callerOf(options, tokenOf);
+  return connectToRelay(relay, relayCa, token, owner);
 }
 
 /** Reads `key=value` pairs. @throws FairleadError for one that is not */
@@ -25,7 +25,7 @@ export function parseLabels(pairs: readonly string[]): Record<string, string> {
   const entries = pairs.map((pair) => {
     const match = /^([^=]+)=(.*)$/.exec(pair);
     if (match) return [match[1] ?? "", match[2] ?? ""] as const;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `${pair} is not a label; write key=value`);
+    throw misuse(`${pair} is not a label; write key=value`);
   });
   return Object.fromEntries(entries);
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { ErrorCode, FairleadError, Hop, type ServiceAccountJoinSchema } from "@fairlead/protocol";
+import type { FairleadError, ServiceAccountJoinSchema } from "@fairlead/protocol";
 import { Command } from "commander";
+import { misuse } from "../misuse.ts";
 import { print, printJson, tell } from "../output.ts";
 import { type RelayOptions, relayOf } from "./global-options.ts";
 
@@ -95,5 +96,5 @@ function textOf(file: string | undefined): string {
 }
 
 function malformed(sentence: string, cause?: unknown): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+  return misuse(sentence, cause);
 }

@@ -7,6 +7,7 @@ import { LoginStore } from "../login/login-store.ts";
 import { loginToken } from "../login/login-token.ts";
 import { MemoryPlace } from "../login/memory-place.ts";
 import { openIdLogin } from "../login/openid-login.ts";
+import { misuse } from "../misuse.ts";
 import { print, printJson, tell } from "../output.ts";
 import type { Login, OpenIdLogin, Profile } from "../profiles/profile.ts";
 import {
@@ -85,7 +86,7 @@ function loggedInTo(options: RelayOptions): { name: string; profile: Profile } {
   if (relay === undefined || url?.protocol !== "https:") {
     const sentence = relay === undefined ? "which relay? run" : `${relay} is not the address of a relay; run`;
     const remedy = `${sentence} \`fairlead login https://HOST:PORT\``;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, remedy);
+    throw misuse(remedy);
   }
   const name = options.profile ?? before?.name ?? profileNameFor(url);
   checkProfileName(name);

@@ -1,8 +1,7 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import { LoginStore } from "../login/login-store.ts";
 import { print, printJson, table, tell } from "../output.ts";
-import { changeProfiles, type Profiles, readProfiles } from "../profiles/profiles-file.ts";
+import { changeProfiles, profileNamed, readProfiles } from "../profiles/profiles-file.ts";
 import type { RelayOptions } from "./global-options.ts";
 
 /** `fairlead profiles`: the relays that you logged in to. */
@@ -29,7 +28,10 @@ export function profilesCommand(): Command {
       .argument("<name>", "the profile")
       .addHelpText("after", "\nExample:\n  fairlead profiles use prod")
       .action(async (name: string) => {
-        await changeProfiles((before) => ({ ...known(before, name), current: name }));
+        await changeProfiles((before) => {
+          profileNamed(before.profiles, name);
+          return { ...before, current: name };
+        });
         tell(`Profile ${name} is the current one.`);
       }),
   );
@@ -43,7 +45,8 @@ export function profilesCommand(): Command {
       )
       .action(async (name: string) => {
         await changeProfiles((before) => {
-          const { [name]: _gone, ...profiles } = known(before, name).profiles;
+          profileNamed(before.profiles, name);
+          const { [name]: _gone, ...profiles } = before.profiles;
           return { ...(before.current !== name && before.current && { current: before.current }), profiles };
         });
         const store = new LoginStore(name);
@@ -59,9 +62,3 @@ Examples:
   fairlead profiles
   fairlead profiles use prod
   fairlead profiles remove old`;
-
-function known(before: Profiles, name: string): Profiles {
-  if (Object.hasOwn(before.profiles, name)) return before;
-  const sentence = `there is no profile ${name} (there are: ${Object.keys(before.profiles).join(", ") || "none"})`;
-  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
-}

@@ -1,7 +1,7 @@
 import { capRules, type ImpersonationNeeds, impersonationRules, type PolicyRule } from "@fairlead/authorization";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { Command } from "commander";
 import { stringify } from "yaml";
+import { misuse } from "../misuse.ts";
 import { print, printJson } from "../output.ts";
 import { readAuthentication } from "./authentication-file.ts";
 import { collect, type RelayOptions } from "./global-options.ts";
@@ -75,6 +75,6 @@ function parsedCap(text: string): PolicyRule[] {
     return capRules(text);
   } catch (cause) {
     const sentence = `--cap: ${cause instanceof Error ? cause.message : cause}`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    throw misuse(sentence, cause);
   }
 }

@@ -1,6 +1,6 @@
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import type { Command } from "commander";
+import { misuse } from "../misuse.ts";
 import { collect, parseLabels, type RelayOptions } from "./global-options.ts";
 
 /** What a rule is made of on the command line. */
@@ -49,5 +49,5 @@ function timeOf(text: string | undefined): Timestamp | undefined {
   const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(ms)) return timestampFromMs(ms);
   const sentence = `${text} is not a time; write one with its zone, such as 2026-12-01T08:00:00Z, or 30m, 8h, 7d from now`;
-  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  throw misuse(sentence);
 }

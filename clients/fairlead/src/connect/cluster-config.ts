@@ -1,5 +1,6 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { ApiException, KubeConfig } from "@kubernetes/client-node";
+import { misuse } from "../misuse.ts";
 
 /**
  * How an operator reaches a cluster.
@@ -18,7 +19,7 @@ export function clusterConfig(file: string | undefined, context: string | undefi
     return config;
   } catch (cause) {
     const sentence = `which cluster? ${file ?? "your kubeconfig"} cannot be used: ${messageOf(cause)}; give --kubeconfig and --context`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    throw misuse(sentence, cause);
   }
 }
 

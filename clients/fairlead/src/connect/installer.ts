@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { isSea } from "node:sea";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { FairleadError } from "@fairlead/protocol";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parse, stringify } from "yaml";
+import { misuse } from "../misuse.ts";
 import { type Installation, joinSecret, namespaceObject } from "./installation.ts";
 import type { TargetCluster } from "./target-cluster.ts";
 
@@ -122,5 +123,5 @@ async function helm(args: readonly string[], { kubeconfig, context }: HelmOption
 }
 
 function failed(sentence: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  return misuse(sentence);
 }

@@ -15,7 +15,7 @@ export async function fleetProxies(
   relay: RelayConnection,
   accesses: readonly ClusterAccess[],
 ): Promise<{ reachable: ClusterAccess[]; proxies: ProxySet }> {
-  const served = await servedAlready(relay);
+  const served = await servedAlready(relay, accesses);
   const proxies = new ProxySet(relay, undefined);
   const reachable: ClusterAccess[] = [];
   for (const access of accesses) {
@@ -35,9 +35,16 @@ export async function fleetProxies(
   return { reachable, proxies };
 }
 
-/** What the user's own proxy serves, by name. */
-async function servedAlready({ url, identity }: RelayConnection): Promise<Map<string, number>> {
+/** What the user's own proxy serves of it, by name. Told to serve it again, it takes up certificates made anew. */
+async function servedAlready(
+  { url, identity }: RelayConnection,
+  accesses: readonly ClusterAccess[],
+): Promise<Map<string, number>> {
   const running = await runningProxy(controlSocket(url.origin, identity));
-  const { clusters = [] } = running ? await running.getClientProxy({}) : {};
+  if (running === undefined) return new Map();
+  const ports = new Map((await running.getClientProxy({})).clusters.map(({ name, port }) => [name, port]));
+  const ours = accesses.filter(({ cluster, identity: { port } }) => ports.get(cluster) === port);
+  const clusters = ours.map(({ cluster, identity: { port } }) => ({ name: cluster, port }));
+  if (clusters.length > 0) await running.addClusters({ clusters });
   return new Map(clusters.map(({ name, port }) => [name, port]));
 }

@@ -47,7 +47,7 @@ async function clusterAccess(
 ): Promise<ClusterAccess> {
   const named = await askFor(relay, cluster);
   const name = template === undefined ? named.contextName : contextNameOf(template, cluster);
-  const kept = await localIdentity(relay.url, cluster);
+  const kept = await localIdentity(relay, cluster);
   const identity = port === undefined ? kept : { ...kept, port };
   const entries = localEntries(name, namespace ?? named.namespace, identity, scope);
   return { cluster, entries: withOrigin(entries, { relay: relay.url.origin, cluster }), identity };

@@ -1,5 +1,6 @@
-import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
+import { tokenExpiryMs } from "@fairlead/authentication/token-claims";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 
 /** The versions in which a client may ask (k8s.io/client-go, pkg/apis/clientauthentication). */
 const VERSIONS = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
@@ -49,7 +50,7 @@ function versionAsked(execInfo: string | undefined): string {
   const known = VERSIONS.find((version) => version === asked);
   if (known) return known;
   const sentence = `the client asks for a credential in the version ${JSON.stringify(asked)}, which is not known; known are ${VERSIONS.join(" and ")}`;
-  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  throw misuse(sentence);
 }
 
 function apiVersionIn(execInfo: string): unknown {

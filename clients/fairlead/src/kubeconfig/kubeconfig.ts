@@ -5,6 +5,7 @@ import { delimiter, dirname, join } from "node:path";
 import { ErrorCode, FairleadError, Hop, type Scope } from "@fairlead/protocol";
 import { type Document, isMap, isSeq, parseDocument, stringify, YAMLSeq } from "yaml";
 import { writePrivately } from "../files/private-file.ts";
+import { misuse } from "../misuse.ts";
 import { localCredential } from "../proxy/local-credential.ts";
 import type { LocalIdentity } from "../proxy/local-identity.ts";
 import { scopedName } from "./scope.ts";
@@ -184,7 +185,7 @@ async function readExisting(file: string): Promise<string> {
 
 function unusable(file: string, cause?: unknown): FairleadError {
   const sentence = `${file} ${cause === undefined ? "is not a kubeconfig" : "cannot be read"}; give --file FILE`;
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+  return misuse(sentence, cause);
 }
 
 /** Whether there is something of that name which neither has our mark nor a name that only ours have. */

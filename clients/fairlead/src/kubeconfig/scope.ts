@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { ErrorCode, FairleadError, Hop, type Scope, ScopeSchema } from "@fairlead/protocol";
+import { type Scope, ScopeSchema } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 
 /** The options that make a context with a scope. */
 export interface ScopeOptions {
@@ -15,7 +16,7 @@ export function scopeOf({ readOnly = false, groups }: ScopeOptions): Scope | und
   const names = groups === "" ? [] : groups.split(",").map((name) => name.trim());
   if (names.includes("")) {
     const sentence = `--groups ${groups} has a group without a name; write NAME,NAME, or "" for no group`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+    throw misuse(sentence);
   }
   return create(ScopeSchema, { readOnly, groups: { names } });
 }

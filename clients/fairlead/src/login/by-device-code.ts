@@ -1,5 +1,5 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import * as client from "openid-client";
+import { misuse } from "../misuse.ts";
 import type { OpenIdClient } from "../profiles/profile.ts";
 import { explained, grantParameters, type TokenAnswer } from "./openid.ts";
 
@@ -27,7 +27,7 @@ export async function loginByDeviceCode(
 ): Promise<TokenAnswer> {
   if (!offersDeviceCode(provider)) {
     const sentence = `${of.issuer} has no device code login; log in where there is a browser`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+    throw misuse(sentence);
   }
   return explained(of.issuer, async () => {
     const begun = await client.initiateDeviceAuthorization(provider, grantParameters(of));

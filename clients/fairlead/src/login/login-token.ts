@@ -1,4 +1,4 @@
-import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
+import { tokenExpiryMs } from "@fairlead/authentication/token-claims";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { type ClientCredentialsLogin, type Login, loginKey, type OpenIdLogin } from "../profiles/profile.ts";
 import { type TokenSource, tokenSource } from "../relay/token-source.ts";

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
-import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
+import { tokenExpiryMs } from "@fairlead/authentication/token-claims";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import * as client from "openid-client";
 import { EnvHttpProxyAgent, fetch } from "undici";
+import { misuse } from "../misuse.ts";
 import { type ClientCredentialsLogin, loginKey, type OpenIdClient, type OpenIdLogin } from "../profiles/profile.ts";
 import type { KeptLogin } from "./login-store.ts";
 
@@ -105,6 +106,6 @@ function readText(file: string, what: string): string {
     return readFileSync(file, "utf8");
   } catch (cause) {
     const sentence = `${what} cannot be read from ${file}`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    throw misuse(sentence, cause);
   }
 }

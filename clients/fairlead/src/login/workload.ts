@@ -1,4 +1,4 @@
-import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
+import { tokenExpiryMs } from "@fairlead/authentication/token-claims";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { EnvHttpProxyAgent, fetch } from "undici";
 import type { AzurePipelinesLogin, GithubActionsLogin } from "../profiles/profile.ts";

@@ -1,4 +1,5 @@
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { FairleadError } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 
 /** A relay that is used under a name of the user's own. */
 export interface Profile {
@@ -118,5 +119,5 @@ function text(value: unknown, at: string): string {
 }
 
 function wrong(at: string, due: string): FairleadError {
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, `${at}: ${due}`);
+  return misuse(`${at}: ${due}`);
 }

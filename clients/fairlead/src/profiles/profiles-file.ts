@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { FairleadError } from "@fairlead/protocol";
 import { parse, stringify } from "yaml";
 import { exclusively } from "../files/exclusive.ts";
 import { configurationFolder, stateFolder } from "../files/folders.ts";
 import { writePrivately } from "../files/private-file.ts";
+import { misuse } from "../misuse.ts";
 import { type Profile, parseProfile } from "./profile.ts";
 
 const LOCK_WAIT_MS = 3_000;
@@ -49,12 +50,20 @@ export async function changeProfiles(change: (before: Profiles) => Profiles): Pr
 export function checkProfileName(name: string): void {
   if (NAME.test(name)) return;
   const sentence = `${JSON.stringify(name)} cannot be a profile's name; take letters, digits, dots, dashes and underscores`;
-  throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
+  throw misuse(sentence);
 }
 
 /** What a profile is named if the user does not say: its relay's host, and the port if it is not 443. */
 export function profileNameFor(relay: URL): string {
   return relay.host.replace(/[^A-Za-z0-9.]+/g, "-").replace(/^-/, "");
+}
+
+/** The profile of that name. @throws FairleadError MALFORMED_REQUEST that names those there are */
+export function profileNamed(profiles: Profiles["profiles"], name: string): Profile {
+  const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+  if (profile) return profile;
+  const known = Object.keys(profiles).join(", ") || "none; run `fairlead login https://RELAY`";
+  throw misuse(`there is no profile ${name} (there are: ${known})`);
 }
 
 /**
@@ -69,24 +78,15 @@ export function selectedProfile(asked: {
   relay?: string | undefined;
 }): { name: string; profile: Profile } | undefined {
   const { current, profiles } = readProfiles();
-  const named = (name: string) => {
-    const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
-    return profile && { name, profile };
-  };
-  if (asked.profile !== undefined) {
-    const found = named(asked.profile);
-    if (found) return found;
-    const known = Object.keys(profiles).join(", ") || "none; run `fairlead login https://RELAY`";
-    const sentence = `there is no profile ${asked.profile} (there are: ${known})`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence);
-  }
-  const kept = current === undefined ? undefined : named(current);
+  if (asked.profile !== undefined) return { name: asked.profile, profile: profileNamed(profiles, asked.profile) };
+  const profile = current !== undefined && Object.hasOwn(profiles, current) ? profiles[current] : undefined;
+  const kept = current !== undefined && profile ? { name: current, profile } : undefined;
   if (asked.relay === undefined) return kept;
   const relay = URL.parse(asked.relay)?.origin;
   const isOf = (profile: Profile): boolean => relay !== undefined && URL.parse(profile.relay)?.origin === relay;
   if (kept && isOf(kept.profile)) return kept;
-  const [name, profile] = Object.entries(profiles).find(([, each]) => isOf(each)) ?? [];
-  return name !== undefined && profile ? { name, profile } : undefined;
+  const found = Object.entries(profiles).find(([, each]) => isOf(each));
+  return found && { name: found[0], profile: found[1] };
 }
 
 function parsed(file: string): unknown {
@@ -106,5 +106,5 @@ function parsed(file: string): unknown {
 
 function unusable(why: string, cause?: unknown): FairleadError {
   const sentence = `${profilesFile()}: ${why}`;
-  return new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+  return misuse(sentence, cause);
 }

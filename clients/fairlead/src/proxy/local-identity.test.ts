@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { hash, X509Certificate } from "node:crypto";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,11 @@ import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals
 import { localIdentity } from "./local-identity.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
-const RELAY = new URL("https://relay.example.com");
+const at = (address: string, account = "the login of work") => ({
+  url: new URL(address),
+  account: () => Promise.resolve(account),
+});
+const RELAY = at("https://relay.example.com");
 let state: string;
 const before = process.env.XDG_STATE_HOME;
 
@@ -23,8 +27,8 @@ afterEach(async () => {
   else process.env.XDG_STATE_HOME = before;
 });
 
-const fileOf = (cluster: string, relay = "relay.example.com") =>
-  join(state, "fairlead", "proxies", relay, `${cluster}.json`);
+const FOLDER = ["relay.example.com", hash("sha256", "the login of work").slice(0, 16)];
+const fileOf = (cluster: string) => join(state, "fairlead", "proxies", ...FOLDER, `${cluster}.json`);
 const mode = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 
 describe("the local proxy's identity", () => {
@@ -42,7 +46,7 @@ describe("the local proxy's identity", () => {
   it("is for this user only: the file is 0600, its folders 0700", async () => {
     await localIdentity(RELAY, "prod");
     expect(await mode(fileOf("prod"))).toBe("600");
-    for (const path of [["fairlead"], ["fairlead", "proxies"], ["fairlead", "proxies", "relay.example.com"]]) {
+    for (const path of [["fairlead"], ["fairlead", "proxies"], ["fairlead", "proxies", ...FOLDER]]) {
       expect(await mode(join(state, ...path))).toBe("700");
     }
   });
@@ -50,7 +54,7 @@ describe("the local proxy's identity", () => {
   it("is the same at each start: kubectl keeps its discovery cache by host and port", async () => {
     const first = await localIdentity(RELAY, "prod");
     expect(await localIdentity(RELAY, "prod")).toEqual(first);
-    expect(await localIdentity(new URL("https://relay.example.com/"), "prod")).toEqual(first);
+    expect(await localIdentity(at("https://relay.example.com/"), "prod")).toEqual(first);
   });
 
   it("has the same port when its file was lost", async () => {
@@ -72,15 +76,17 @@ describe("the local proxy's identity", () => {
     expect(second).toEqual(first);
   });
 
-  it("is another for each cluster and each relay, in a file of its own", async () => {
+  it("is another for each cluster, relay and account, in a file of its own", async () => {
     const identities = [
       await localIdentity(RELAY, "prod"),
       await localIdentity(RELAY, "staging"),
-      await localIdentity(new URL("https://relay.example.com:8443"), "prod"),
-      await localIdentity(new URL("https://other.example.com"), "prod"),
+      await localIdentity(at("https://relay.example.com:8443"), "prod"),
+      await localIdentity(at("https://other.example.com"), "prod"),
+      await localIdentity(at("https://relay.example.com", "the login of admin"), "prod"),
+      await localIdentity(at("https://relay.example.com", ""), "prod"),
     ];
     for (const key of ["port", "localToken", "cert", "key"] as const) {
-      expect(new Set(identities.map((identity) => identity[key])).size).toBe(4);
+      expect(new Set(identities.map((identity) => identity[key])).size).toBe(6);
     }
     const relays = (await readdir(join(state, "fairlead", "proxies"))).sort();
     expect(relays).toEqual([

@@ -5,6 +5,7 @@ import { expiryOf, selfSigned } from "@fairlead/certificates";
 import { exclusively } from "../files/exclusive.ts";
 import { stateFolder } from "../files/folders.ts";
 import { writePrivately } from "../files/private-file.ts";
+import type { RelayConnection } from "../relay/relay-connection.ts";
 
 /** The local proxy's ports lie here: registered for nobody, and below what systems give out by themselves. */
 const FIRST_PORT = 20_000;
@@ -25,22 +26,28 @@ export interface LocalIdentity {
 }
 
 /**
- * The identity of the local proxy for a cluster: read from the state folder, made there (0600, in folders of 0700)
- * the first time, and made anew when its certificate is about to expire.
+ * The identity of the local proxy by which somebody reaches a cluster: read from the state folder, made there (0600, in
+ * folders of 0700) the first time, and made anew when its certificate is about to expire. Each account has its own, so
+ * that a context made with one login never leads through the proxy of another.
  *
- * @param relay the relay's address
+ * @param relay the relay, as the account that reaches it
  * @param cluster the cluster's name
  */
-export async function localIdentity(relay: URL, cluster: string): Promise<LocalIdentity> {
-  const file = join(stateFolder(), "proxies", relay.host.replaceAll(":", "_"), `${cluster}.json`);
+export async function localIdentity(
+  { url, account }: Pick<RelayConnection, "url" | "account">,
+  cluster: string,
+): Promise<LocalIdentity> {
+  const folder = [url.host.replaceAll(":", "_"), hash("sha256", await account()).slice(0, 16)];
+  const file = join(stateFolder(), "proxies", ...folder, `${cluster}.json`);
   const kept = await read(file);
   if (kept && isFresh(kept)) return kept;
   const lock = join(stateFolder(), "proxies", "lock");
-  return exclusively(lock, LOCK_WAIT_MS, "makes the identity of a proxy", () => made(relay, cluster, file));
+  const owner = [...folder, cluster].join("/");
+  return exclusively(lock, LOCK_WAIT_MS, "makes the identity of a proxy", () => made(owner, cluster, file));
 }
 
-/** Makes one, if nobody else has meanwhile. */
-async function made(relay: URL, cluster: string, file: string): Promise<LocalIdentity> {
+/** Makes one, if nobody else has meanwhile. @param owner whose its port is */
+async function made(owner: string, cluster: string, file: string): Promise<LocalIdentity> {
   const kept = await read(file);
   if (kept && isFresh(kept)) return kept;
   const certified = await selfSigned({
@@ -49,7 +56,7 @@ async function made(relay: URL, cluster: string, file: string): Promise<LocalIde
     days: CERTIFICATE_DAYS,
   });
   const identity: LocalIdentity = {
-    port: kept?.port ?? (await claimedPort(`${relay.host}/${cluster}`)),
+    port: kept?.port ?? (await claimedPort(owner)),
     localToken: kept?.localToken ?? randomBytes(32).toString("base64url"),
     ...certified,
   };
@@ -76,8 +83,8 @@ async function read(file: string): Promise<LocalIdentity | undefined> {
 }
 
 /**
- * A port that is this cluster's alone: by its name, so that it stays the same when all is lost, or the next one that no
- * other cluster has. Of 500 clusters a dozen would share one otherwise. Called under the lock.
+ * A port that is its owner's alone: by its name, so that it stays the same when all is lost, or the next one that no
+ * other has. Of 500 clusters a dozen would share one otherwise. Called under the lock.
  */
 async function claimedPort(owner: string): Promise<number> {
   const file = join(stateFolder(), "proxies", "ports.json");
@@ -89,7 +96,7 @@ async function claimedPort(owner: string): Promise<number> {
     await writePrivately(file, JSON.stringify({ ...claims, [port]: owner }));
     return port;
   }
-  throw new Error(`all ${PORT_COUNT} ports are taken by clusters; remove ${file}`);
+  throw new Error(`all ${PORT_COUNT} ports are taken; remove ${file}`);
 }
 
 async function readClaims(file: string): Promise<Record<string, string>> {

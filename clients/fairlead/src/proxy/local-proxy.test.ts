@@ -620,6 +620,24 @@ describe("the local proxy", () => {
     second.stop();
   });
 
+  it("takes up a certificate and a credential made anew, and what is open stays", async () => {
+    const open = await dial();
+    const tls = await selfSigned({ commonName: "fairlead proxy prod", hosts: ["127.0.0.1", "localhost"], days: 1 });
+    proxy.renew({ ...identity, ...tls, localToken: `new-${LOCAL_TOKEN}` });
+    await expect(dial()).rejects.toThrow(/self-signed certificate/);
+    certificate = tls;
+    agent.destroy();
+    agent = new Agent({ ca: tls.cert });
+    const answer = await sendRaw(head("GET / HTTP/1.1", ...GOOD_LINES()));
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    expect(open.destroyed).toBe(false);
+    open.destroy();
+    const answering = send({ Authorization: `Bearer new-${LOCAL_TOKEN}` });
+    expect((await (await relay.lanes.take()).head()).cluster).toBe("prod");
+    proxy.stop();
+    await answering.catch(() => {});
+  });
+
   it("ends all connections and lanes when it stops", async () => {
     const answering = send().catch((error: Error) => error.message);
     const lane = await relay.lanes.take();

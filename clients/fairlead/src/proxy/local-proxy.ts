@@ -30,7 +30,7 @@ const KEEP_ALIVE_MS = 120_000;
 /** The HTTPS server on loopback that kubectl talks to. */
 export class LocalProxy {
   readonly #cluster: string;
-  readonly #identity: LocalIdentity;
+  #identity: LocalIdentity;
   readonly #token: TokenSource;
   readonly #proofKey: ProofKey | undefined;
   readonly #renewal: TokenRenewal;
@@ -93,6 +93,13 @@ export class LocalProxy {
     await promise;
     const address = this.#server.address();
     this.#port = typeof address === "object" && address ? address.port : port;
+  }
+
+  /** Takes up a certificate and a local credential that were made anew; connections that are open stay. */
+  renew(identity: LocalIdentity): void {
+    const { cert, key } = identity;
+    if (cert !== this.#identity.cert) this.#server.setSecureContext({ cert, key });
+    this.#identity = identity;
   }
 
   /** Ends all connections. */

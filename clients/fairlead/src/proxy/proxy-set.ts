@@ -49,7 +49,7 @@ export class ProxySet {
   }
 
   /**
-   * Serves a cluster; one that is served already stays as it is.
+   * Serves a cluster; one that is served already stays where it is, and takes up its certificate if that is a new one.
    *
    * @returns the port
    * @throws FairleadError ALREADY_EXISTS if the port is taken, or the cluster is served at another one
@@ -67,6 +67,7 @@ export class ProxySet {
       }
       return proxy.port;
     }
+    served.renew(identity);
     if (served.port === identity.port || identity.port === 0) return served.port;
     const sentence = `the proxy that runs serves ${name} at port ${served.port} already; leave --port out, or stop it`;
     throw new FairleadError(ErrorCode.ALREADY_EXISTS, Hop.CLIENT_PROXY, sentence);

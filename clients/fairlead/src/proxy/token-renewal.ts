@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type ProofKey, provenCredential } from "@fairlead/authentication";
-import { tokenExpiryMs } from "@fairlead/authentication/token-expiry";
+import { tokenExpiryMs } from "@fairlead/authentication/token-claims";
 import {
   CredentialSchema,
   ErrorCode,

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { ProofKey } from "@fairlead/authentication";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { misuse } from "../misuse.ts";
 
 /** Reads the key that the caller's token is bound to. @throws FairleadError MALFORMED_REQUEST with what to do */
 export async function readProofKey(file: string): Promise<ProofKey> {
@@ -10,6 +10,6 @@ export async function readProofKey(file: string): Promise<ProofKey> {
     const reason = cause instanceof Error ? cause.message : cause;
     const remedy = "it is made with: openssl ecparam -name prime256v1 -genkey -noout";
     const sentence = `the key ${file} cannot be used (${reason}); ${remedy}`;
-    throw new FairleadError(ErrorCode.MALFORMED_REQUEST, Hop.CLIENT_PROXY, sentence, { cause });
+    throw misuse(sentence, cause);
   }
 }

@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
-import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { type Client, Code, type ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import {
   AccessRuleService,
   CallerService,
   ClusterService,
   ErrorCode,
-  ErrorSchema,
   FairleadError,
   GrpcConnection,
   Hop,
@@ -15,8 +14,9 @@ import {
   proxyFor,
   RelayService,
 } from "@fairlead/protocol";
+import { readErrors } from "@fairlead/protocol/rpc-errors";
 import { misuse } from "../misuse.ts";
-import type { TokenSource } from "./token-source.ts";
+import { type TokenOwner, type TokenSource, tokenOwner } from "./token-source.ts";
 
 /** How long a call to the relay may take, in milliseconds. */
 const CALL_TIMEOUT_MS = 5_000;
@@ -26,13 +26,11 @@ const PING_MS = 20_000;
 const IDLE_MS = 1_000;
 
 /** The relay as a client of it knows it. */
-export interface RelayConnection {
+export interface RelayConnection extends TokenOwner {
   url: URL;
   /** The authority of its certificate, if it is not one of the system's. */
   tls: { ca?: Buffer };
   token: TokenSource;
-  /** Whose token that is, in words; the same for the same source. */
-  identity: string;
   clusters: Client<typeof ClusterService>;
   accessRules: Client<typeof AccessRuleService>;
   caller: Client<typeof CallerService>;
@@ -47,7 +45,7 @@ export interface RelayConnection {
  *
  * @param address `https://HOST[:PORT]`
  * @param token gives the caller's token
- * @param identity whose token that is, in words
+ * @param owner whose token that is; by default what the token says
  * @param caFile authority that signed the relay's certificate; undefined for the system's. Verification cannot be turned off.
  * @throws FairleadError MALFORMED_REQUEST for an address or a file that cannot be used
  */
@@ -55,7 +53,7 @@ export function connectToRelay(
   address: string,
   caFile: string | undefined,
   token: TokenSource,
-  identity = "",
+  owner: TokenOwner = tokenOwner(undefined, token, undefined),
 ): RelayConnection {
   const url = relayUrl(address);
   const tls = caFile === undefined ? {} : { ca: readCa(caFile) };
@@ -66,16 +64,17 @@ export function connectToRelay(
     isDirect(peer) ? tls : { createConnection: () => new LateSocket(peer) },
   );
   const options = { baseUrl: url.origin, defaultTimeoutMs: CALL_TIMEOUT_MS, sessionManager };
-  const transport = createGrpcTransport({ ...options, interceptors: [authorize(token), explain(url)] });
+  const explain = readErrors((fault) => explained(fault, url));
+  const transport = createGrpcTransport({ ...options, interceptors: [authorize(token), explain] });
   return {
     url,
     tls,
     token,
-    identity,
+    ...owner,
     clusters: createClient(ClusterService, transport),
     accessRules: createClient(AccessRuleService, transport),
     caller: createClient(CallerService, transport),
-    relay: createClient(RelayService, createGrpcTransport({ ...options, interceptors: [explain(url)] })),
+    relay: createClient(RelayService, createGrpcTransport({ ...options, interceptors: [explain] })),
     openLanes: (goingAway) => new GrpcConnection(() => peer, goingAway),
   };
 }
@@ -114,32 +113,7 @@ function authorize(token: TokenSource): Interceptor {
   };
 }
 
-/** Turns what a call can fail with into our errors. */
-function explain(url: URL): Interceptor {
-  return (next) => async (request) => {
-    try {
-      const response = await next(request);
-      return response.stream ? { ...response, message: explained(response.message, url) } : response;
-    } catch (error) {
-      throw explanation(error, url);
-    }
-  };
-}
-
-/** A stream's errors come when it is read. */
-async function* explained<T>(messages: AsyncIterable<T>, url: URL): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw explanation(error, url);
-  }
-}
-
-function explanation(error: unknown, url: URL): FairleadError {
-  const fault = ConnectError.from(error);
-  const [detail] = fault.findDetails(ErrorSchema);
-  if (detail) return FairleadError.fromMessage(detail);
-  if (error instanceof FairleadError) return error;
+function explained(fault: ConnectError, url: URL): FairleadError {
   if (fault.code === Code.Unavailable || fault.code === Code.DeadlineExceeded || fault.code === Code.Internal) {
     return relayUnreachable(url, fault.rawMessage);
   }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ErrorCode, Hop } from "@fairlead/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { tokenSource } from "./token-source.ts";
+import { tokenOwner, tokenSource } from "./token-source.ts";
 
 const CANARY = "canary-7f3a";
 let folder: string;
@@ -148,5 +148,48 @@ describe("a token in the environment", () => {
     process.env.FAIRLEAD_TOKEN = text;
     expect(() => tokenSource(undefined)).toThrow(refused(says));
     expect(() => tokenSource(undefined)).not.toThrow(new RegExp(CANARY));
+  });
+});
+
+describe("whose a token is", () => {
+  const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const of = (sub: string, more = {}) =>
+    `${encoded({ alg: "ES256" })}.${encoded({ iss: "https://i.example.com", sub, ...more })}.c2ln`;
+  const given = (token: string) => {
+    process.env.FAIRLEAD_TOKEN = token;
+    return tokenOwner(undefined, tokenSource(undefined), "work");
+  };
+
+  it("is its subject, whatever way it comes by, and however often it is replaced", async () => {
+    await writeFile(file, of("jane"));
+    const account = await tokenOwner(file, tokenSource(file), "work").account();
+    expect(account).toBe("jane of https://i.example.com");
+    expect(await given(of("jane", { exp: 2 })).account()).toBe(account);
+    expect(await given(of("joe")).account()).not.toBe(account);
+  });
+
+  it("is told as another source for another file, another token and each login", async () => {
+    await writeFile(file, of("jane"));
+    const ofFile = tokenOwner(file, tokenSource(file), "work").identity;
+    const [first, second] = [given(of("jane")).identity, given(of("jane", { exp: 2 })).identity];
+    delete process.env.FAIRLEAD_TOKEN;
+    const [work, admin] = ["work", "admin"].map((name) => tokenOwner(undefined, () => of("jane"), name).identity);
+    expect(ofFile).toBe(`the token in ${file}`);
+    expect(new Set([ofFile, first, second, work, admin]).size).toBe(5);
+    expect(`${first}${second}`).not.toContain(of("jane").slice(0, 20));
+  });
+
+  it("is the login where one counts, though two are of the same person: no token is asked for", async () => {
+    const login = (name: string) => tokenOwner(undefined, () => Promise.reject(new Error("asked")), name).account();
+    expect(await login("work")).not.toBe(await login("admin"));
+  });
+
+  it("is nobody's where it does not say", async () => {
+    expect(await given("opaque").account()).toBe("");
+  });
+
+  it("is not known while there is none", async () => {
+    const late = tokenOwner(file, tokenSource(file), undefined);
+    await expect(late.account()).rejects.toThrow(/cannot be read/);
   });
 });

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { tokenSubject } from "@fairlead/authentication/token-claims";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 
 /** Gives the caller's own token, as it is now. */
@@ -30,17 +31,37 @@ export function lateTokenSource(file: string | undefined, login?: TokenSource): 
   };
 }
 
+/** Whose token a source gives. */
+export interface TokenOwner {
+  /** The source in words: the same for the same one, so that a process that takes its tokens can serve others. */
+  identity: string;
+  /**
+   * The login, or who the token says it is of: the same for all tokens of one. What kubectl is pointed at is this one's
+   * alone, and stays when the token is replaced.
+   */
+  account(): Promise<string>;
+}
+
 /**
- * Whose token a source gives, in words: the same for the same source, so that one process of it can serve others.
+ * Whose token it is that {@link tokenSource} gives.
  *
+ * @param file as for tokenSource
+ * @param token that source
  * @param profile the profile whose login counts, if one does
  */
-export function tokenIdentity(file: string | undefined, profile: string | undefined): string {
-  if (file !== undefined && file !== "-") return `the token in ${resolve(file)}`;
-  const { FAIRLEAD_TOKEN: token = "" } = process.env;
-  if (file === undefined && token === "" && profile !== undefined) return `the login of ${profile}`;
+export function tokenOwner(file: string | undefined, token: TokenSource, profile: string | undefined): TokenOwner {
+  const { FAIRLEAD_TOKEN: given = "" } = process.env;
+  if (file === undefined && given === "" && profile !== undefined) {
+    const identity = `the login of ${profile}`;
+    return { identity, account: async () => identity };
+  }
+  return { identity: identityOf(file, given), account: async () => tokenSubject(await token()) ?? "" };
+}
+
+function identityOf(file: string | undefined, given: string): string {
+  if (file === undefined) return `a token ${hash("sha256", given).slice(0, 12)}`;
   // What came by standard input is not read twice: a process of its own each time.
-  return file === "-" ? `a token of process ${process.pid}` : `a token ${hash("sha256", token).slice(0, 12)}`;
+  return file === "-" ? `a token of process ${process.pid}` : `the token in ${resolve(file)}`;
 }
 
 function constant(text: string, where: string): TokenSource {

@@ -5,6 +5,9 @@ import type { Admission } from "../access/admission.ts";
 import type { ClusterStates } from "../clusters/cluster-states.ts";
 import type { ClusterRecord, Clusters } from "../clusters/clusters.ts";
 
+/** How long is waited for a change at once, in milliseconds: what a timer takes at most is less than a month. */
+const LONGEST_WAIT_MS = 60_000;
+
 /** What a watch of clusters is made of. */
 export interface WatchedClusters {
   admission: Admission;
@@ -27,7 +30,6 @@ export async function* watchClusters(watched: WatchedClusters, caller: Subject, 
     changed.add(cluster);
     wake();
   });
-  const expiry = setTimeout(() => wake(), caller.expiresAtMs - Date.now());
   signal.addEventListener("abort", () => wake(), { once: true });
   try {
     const shown = new Set<string>();
@@ -45,10 +47,15 @@ export async function* watchClusters(watched: WatchedClusters, caller: Subject, 
           yield { cluster: toMessage(cluster) };
         } else if (shown.delete(name)) yield { cluster: { name }, removed: true };
       }
-      if (changed.size === 0) await new Promise<void>((resolve) => (wake = resolve));
+      if (changed.size > 0 || signal.aborted) continue;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      // A timer may fire a moment before its time by the clock: then it is set anew.
+      const timer = setTimeout(resolve, Math.min(Math.max(caller.expiresAtMs - Date.now(), 1), LONGEST_WAIT_MS));
+      await promise;
+      clearTimeout(timer);
     }
   } finally {
     stop();
-    clearTimeout(expiry);
   }
 }

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, type ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { ClientProxyService } from "@fairlead/protocol";
+import { ClientProxyService, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { readErrors } from "@fairlead/protocol/rpc-errors";
 
 /** How long a client proxy may take to answer, in milliseconds. */
 const ANSWER_MS = 10_000;
@@ -22,7 +23,13 @@ export async function runningProxy(path: string): Promise<Client<typeof ClientPr
     baseUrl: "http://client-proxy.localhost",
     defaultTimeoutMs: ANSWER_MS,
     idleConnectionTimeoutMs: 0,
+    interceptors: [readErrors(unanswered)],
     nodeOptions: { createConnection: () => connect(path) },
   });
   return createClient(ClientProxyService, transport);
+}
+
+function unanswered({ rawMessage }: ConnectError): FairleadError {
+  const sentence = `your proxy that runs does not answer (${rawMessage}); end it with \`fairlead proxy --stop\``;
+  return new FairleadError(ErrorCode.UNREACHABLE, Hop.CLIENT_PROXY, sentence);
 }

@@ -2,7 +2,8 @@ import { rmSync } from "node:fs";
 import { createServer, type Http2Server } from "node:http2";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { ClientProxyService } from "@fairlead/protocol";
+import { ClientProxyService, Hop } from "@fairlead/protocol";
+import { tellErrors } from "@fairlead/protocol/rpc-errors";
 import { VERSION } from "../../version.ts";
 import type { ServedCluster, Unserved } from "../proxy-set.ts";
 
@@ -29,6 +30,7 @@ export class ControlServer {
     const own = { version: VERSION, pid: process.pid, relay, identity, startTime, logFile };
     this.#server = createServer(
       connectNodeAdapter({
+        interceptors: [tellErrors(Hop.CLIENT_PROXY)],
         routes: (router) =>
           router.service(ClientProxyService, {
             getClientProxy: () => ({ ...own, clusters: controlled.clusters() }),

@@ -54,7 +54,7 @@ export async function ownOrJoined(wanted: Wanted): Promise<Serving> {
       logFile: process.env.FAIRLEAD_LOG_FILE ?? "",
       clusters: () => set.clusters,
       add: async (clusters) => {
-        const identity = async (name: string, port: number) => ({ ...(await localIdentity(relay.url, name)), port });
+        const identity = async (name: string, port: number) => ({ ...(await localIdentity(relay, name)), port });
         return set.addAll(
           await Promise.all(clusters.map(async ({ name, port }) => [name, await identity(name, port)] as const)),
         );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { tokenExpiryMs } from "./token-expiry.ts";
+import { tokenExpiryMs, tokenSubject } from "./token-claims.ts";
 
 const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const token = (claims: unknown) => `${encoded({ alg: "ES256" })}.${encoded(claims)}.c2ln`;
@@ -18,5 +18,26 @@ describe("a token's expiry", () => {
     ["nothing", ""],
   ])("is unknown of one with %s", (_what, text) => {
     expect(tokenExpiryMs(text)).toBeUndefined();
+  });
+});
+
+describe("a token's subject", () => {
+  const iss = "https://issuer.example.com";
+
+  it("is who it names, at its issuer", () => {
+    expect(tokenSubject(token({ iss, sub: "jane", exp: 1 }))).toBe("jane of https://issuer.example.com");
+    expect(tokenSubject(token({ iss: "https://other.example.com", sub: "jane" }))).not.toBe(
+      tokenSubject(token({ iss, sub: "jane" })),
+    );
+  });
+
+  it.each([
+    ["no subject", token({ iss })],
+    ["no issuer", token({ sub: "jane" })],
+    ["a subject that is a number", token({ iss, sub: 7 })],
+    ["no claims", "opaque"],
+    ["nothing", ""],
+  ])("is unknown of one with %s", (_what, text) => {
+    expect(tokenSubject(text)).toBeUndefined();
   });
 });
