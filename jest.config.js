@@ -21,6 +21,7 @@ export default {
     {
       ...shared,
       displayName: "unit",
+      globalSetup: "<rootDir>/test/support/unit-setup.ts",
       testMatch: [
         "<rootDir>/{packages,services,clients,deploy,demo,bench}/**/src/**/*.test.ts",
         "<rootDir>/test/check/*.test.ts",

@@ -103,7 +103,7 @@ describe("a hostile relay that holds a bound token", () => {
     expect(await send(proof, PODS, "DELETE")).toMatchObject(REFUSED(/another request/));
     expect(await send(proof, "/api/v1/secrets")).toMatchObject(REFUSED(/another request/));
     expect(await send(proof, `${PODS}&watch=true`)).toMatchObject(REFUSED(/another request/));
-    const seen = (await audit.read()).filter(({ impersonatedUser }) => impersonatedUser?.username === alice.email);
+    const seen = (await audit.read()).filter(({ user }) => user.username === own.account);
     expect(seen.filter(({ requestURI }) => /secrets|limit=7/.test(requestURI))).toEqual([]);
   });
 

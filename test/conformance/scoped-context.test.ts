@@ -60,7 +60,9 @@ describeWithNode.each(streamingKubectls(cluster))("a read-only context with $nam
     expect(stderr).toMatch(/fairlead: identity proxy: this context is read-only/);
     expect(stderr).toContain(words);
     expect(code).toBe(1);
-    const seen = (await audit.read()).filter(({ impersonatedUser }) => impersonatedUser?.username === alice.email);
+    const seen = (await audit.read()).filter(
+      ({ user, impersonatedUser }) => user.username === own.account && impersonatedUser?.username === alice.email,
+    );
     expect(seen.filter(({ verb }) => !/^(get|list|watch)$/.test(verb))).toEqual([]);
     expect(seen.filter(({ requestURI }) => /\/(exec|attach|proxy)/.test(requestURI))).toEqual([]);
   });

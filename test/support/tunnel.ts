@@ -12,6 +12,8 @@ export const alice = { email: "alice@example.com", groups: ["dev"] };
 /** A running tunnel to a test bed. */
 export interface TunnelToTestbed {
   readonly tunnel: Tunnel;
+  /** The user name of its identity proxy's account: whose requests in the audit log came this way, and no other test's. */
+  readonly account: string;
   /** Ends its processes and removes what was made in the cluster. */
   stop(): Promise<void>;
 }
@@ -30,6 +32,7 @@ export async function startTunnel(
   await tunnel.start();
   return {
     tunnel,
+    account: `system:serviceaccount:${prepared.name}:identity-proxy`,
     stop: async () => {
       await tunnel.stop();
       await prepared.undo();

@@ -1,3 +1,3 @@
 #!/usr/bin/env node
 // kubectl runs kubectl_complete-fairlead to complete `kubectl fairlead`; the program sees by the name what it is to do.
-import "../dist/main.js";
+import "../bundle/main.js";

@@ -1,3 +1,3 @@
 #!/usr/bin/env node
 // `kubectl fairlead`: kubectl runs a file of this name; the program sees by it how it is called.
-import "../dist/main.js";
+import "../bundle/main.js";

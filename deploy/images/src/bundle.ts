@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type BuildOptions, build } from "esbuild";
 
 /** What Nest, ws and pg look for and do without. */
@@ -38,7 +38,8 @@ export interface BundledPackage {
  *
  * @param root the checkout, built
  * @param entry the program, relative to `root`
- * @param other options of esbuild's, where it is not to be a module for node 24
+ * @param other options of esbuild's, where it is not to be one module for node 24; with `splitting`, what is loaded late
+ *   is in files beside it
  * @returns of what packages of npm something was taken
  */
 export async function bundle(
@@ -50,7 +51,7 @@ export async function bundle(
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
-    outfile,
+    ...(other.splitting ? { outdir: dirname(outfile) } : { outfile }),
     bundle: true,
     platform: "node",
     format: "esm",

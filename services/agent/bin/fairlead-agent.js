@@ -1,3 +1,3 @@
 #!/usr/bin/env node
 // Stands in the package from the start, since npm links a command only if its file is there when it installs.
-import "../dist/main.js";
+import "../bundle/main.js";

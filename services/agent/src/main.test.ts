@@ -6,14 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 
-/** Halves the time that a process takes to start from its source. */
-const COMPILE_CACHE = fileURLToPath(new URL("../../../.cache/compiled", import.meta.url));
-const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
-const FLAGS = [
-  "--experimental-transform-types",
-  "--disable-warning=ExperimentalWarning",
-  "--conditions=@fairlead/source",
-];
+const MAIN = fileURLToPath(new URL("../bundle/main.js", import.meta.url));
 const CANARY = "canary-7f3a";
 
 let folder: string;
@@ -36,8 +29,7 @@ afterAll(async () => {
 
 async function run(args: string[]): Promise<{ code: number; log: string }> {
   const { NODE_OPTIONS: _jestOwn, ...inherited } = process.env;
-  const env = { ...inherited, NODE_COMPILE_CACHE: COMPILE_CACHE };
-  const child = spawn(process.execPath, [...FLAGS, MAIN, ...args], { env });
+  const child = spawn(process.execPath, [MAIN, ...args], { env: inherited });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   running.add(child);

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { isSea } from "node:sea";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import type { FairleadError } from "@fairlead/protocol";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parse, stringify } from "yaml";
 import { misuse } from "../misuse.ts";
+import { packagedPath } from "../packaged-file.ts";
 import { type Installation, joinSecret, namespaceObject } from "./installation.ts";
 import type { TargetCluster } from "./target-cluster.ts";
 
@@ -84,7 +84,7 @@ export async function checkHelm(namespace: string, options: HelmOptions): Promis
 function chartOf({ chart }: HelmOptions): string {
   if (chart !== undefined) return chart;
   if (isSea()) throw failed("this executable has no chart in it; give --chart, or connect with --via manifests");
-  return fileURLToPath(new URL("../../../../deploy/charts/fairlead-agent", import.meta.url));
+  return packagedPath("../../deploy/charts/fairlead-agent");
 }
 
 /** The values of the agent's chart. No secret is among them. */

@@ -1,4 +1,4 @@
-import { accessSync, constants, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { isSea } from "node:sea";
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
@@ -97,8 +97,9 @@ export function tokenPlugin({ profile, relayCa, tokenFile }: RelayOptions, relay
 }
 
 /**
- * How to start this program: by its name where the PATH leads to it, by its file otherwise, by node if need be. What npx
- * has put into the PATH is not there when kubectl runs.
+ * How to start this program: by its name where the PATH leads to it, by its file otherwise, and by this node if it is no
+ * executable of its own: programs with windows have no PATH of a shell's. What npx has put into the PATH is not there when
+ * kubectl runs.
  */
 function thisProgram(): string[] {
   const file = realpathSync(isSea() ? process.execPath : (process.argv[1] ?? ""));
@@ -111,10 +112,5 @@ function thisProgram(): string[] {
     }
   };
   if ((process.env.PATH ?? "").split(delimiter).some(isThis)) return ["fairlead"];
-  try {
-    accessSync(file, constants.X_OK);
-    return [file];
-  } catch {
-    return [process.execPath, ...process.execArgv, file];
-  }
+  return isSea() ? [file] : [process.execPath, ...process.execArgv, file];
 }

@@ -45,8 +45,8 @@ capabilities: { drop: [ALL] }
 {{- end }}
 
 {{- define "fairlead.probes" -}}
-startupProbe: { httpGet: { path: /healthz, port: private }, periodSeconds: 1, failureThreshold: 60 }
-readinessProbe: { httpGet: { path: /readyz, port: private }, periodSeconds: 2 }
+startupProbe: { httpGet: { path: /healthz, port: private }, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 60 }
+readinessProbe: { httpGet: { path: /readyz, port: private }, periodSeconds: 2, timeoutSeconds: 5 }
 livenessProbe: { httpGet: { path: /healthz, port: private }, periodSeconds: 10, timeoutSeconds: 5 }
 {{- end }}
 
