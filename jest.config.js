@@ -30,7 +30,7 @@ export default {
     {
       ...shared,
       displayName: "e2e",
-      testMatch: ["<rootDir>/test/{e2e,conformance,fault}/**/*.test.ts"],
+      testMatch: ["<rootDir>/test/{e2e,conformance,fault,real-node}/**/*.test.ts"],
       globalSetup: "<rootDir>/test/support/e2e-setup.ts",
       globalTeardown: "<rootDir>/test/support/e2e-teardown.ts",
     },

@@ -19,7 +19,7 @@ describe("the table of what is refused", () => {
   it.each(rows.filter(({ by }) => by !== "waits"))("names tests that are there: $number", ({ by, shownBy }) => {
     expect(["path", "part"]).toContain(by);
     const [, file = "", titles = ""] = /^`([^`]+)`: (.+)$/.exec(shownBy) ?? [];
-    if (by === "path") expect(file).toMatch(/^test\/(conformance|fault|e2e)\//);
+    if (by === "path") expect(file).toMatch(/^test\/(conformance|fault|e2e|real-node)\//);
     const text = read(file);
     const named = [...titles.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => title);
     expect(named.length).toBeGreaterThan(0);

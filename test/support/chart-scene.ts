@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Tunnel } from "@fairlead/demo";
@@ -6,9 +6,10 @@ import { parse, parseAllDocuments, stringify } from "yaml";
 import type { KubernetesObject } from "./api-client.ts";
 import { CHARTS, Helm } from "./helm.ts";
 import type { Kubectl } from "./kubectl.ts";
-import { RealNode } from "./real-node.ts";
+import type { RealNode } from "./real-node.ts";
 import { RunningProgram } from "./running-program.ts";
 import { importServiceImages, type ServiceImages } from "./service-images.ts";
+import { sharedNode } from "./shared-node.ts";
 import { alice } from "./tunnel.ts";
 
 /** The cluster's name at the relay, and its namespace for what connects it. */
@@ -24,22 +25,26 @@ interface Outcome {
 /** A relay on this machine, and a real node whose pods reach it, with the services' images; nothing is connected yet. */
 export class ChartScene {
   readonly node: RealNode;
+  /** A folder of this scene's. */
+  readonly dir: string;
   readonly tunnel: Tunnel;
   readonly helm: Helm;
 
   readonly #images: ServiceImages;
 
-  private constructor(node: RealNode, tunnel: Tunnel, helm: Helm, images: ServiceImages) {
+  private constructor(node: RealNode, dir: string, tunnel: Tunnel, helm: Helm, images: ServiceImages) {
     this.#images = images;
     this.node = node;
+    this.dir = dir;
     this.tunnel = tunnel;
     this.helm = helm;
   }
 
   /** Alice may do everything in the cluster; the namespace takes only pods that are restricted (Pod Security). */
   static async start(): Promise<ChartScene> {
-    const node = await RealNode.start();
-    const [folder, host] = [join(node.dir, "open"), node.hostAddress];
+    const node = await sharedNode();
+    const [dir, host] = [await mkdtemp(join(node.dir, "charts-")), node.hostAddress];
+    const folder = join(dir, "open");
     const impersonatorKubeconfig = ""; // there is no identity proxy on this machine
     const tunnel = await Tunnel.create({ folder, cluster: CLUSTER, person: alice, impersonatorKubeconfig, host });
     await tunnel.startRelay();
@@ -54,13 +59,13 @@ export class ChartScene {
       authentication: { jwt: authentication.jwt },
       image: { ...images, pullPolicy: "Never" },
     };
-    await writeFile(join(node.dir, "values.yaml"), stringify(values));
-    return new ChartScene(node, tunnel, await Helm.find(node.dir), images);
+    await writeFile(join(dir, "values.yaml"), stringify(values));
+    return new ChartScene(node, dir, tunnel, await Helm.find(dir), images);
   }
 
   /** The values that every installation needs. */
   get valuesFile(): string {
-    return join(this.node.dir, "values.yaml");
+    return join(this.dir, "values.yaml");
   }
 
   /** Runs helm on the node's release `fairlead`; it waits until all pods are ready. */
@@ -134,6 +139,6 @@ export class ChartScene {
 
   async stop(): Promise<void> {
     await this.tunnel.stop();
-    await this.node.stop();
+    await this.node.reset();
   }
 }

@@ -3,8 +3,9 @@ import { createRequire } from "node:module";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import type { DemoPerson } from "@fairlead/demo";
 import type { KubernetesObject } from "./api-client.ts";
-import { RealNode } from "./real-node.ts";
+import type { RealNode } from "./real-node.ts";
 import { RunningProgram } from "./running-program.ts";
+import { sharedNode } from "./shared-node.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "./tunnel.ts";
 
 const CLI = createRequire(import.meta.url).resolve("@fairlead/cli/main");
@@ -78,7 +79,7 @@ export class ForwardScene {
   }
 
   static async start(): Promise<ForwardScene> {
-    const node = await RealNode.start();
+    const node = await sharedNode();
     const outside = createServer();
     await once(outside.listen(0, node.hostAddress), "listening");
     const { port } = outside.address() as AddressInfo;
@@ -139,6 +140,6 @@ export class ForwardScene {
     this.#outside.close();
     for (const program of this.#programs) await program.stop();
     await this.own.stop();
-    await this.node.stop();
+    await this.node.reset();
   }
 }

@@ -14,6 +14,9 @@ import { buildPart } from "./testbed-programs.ts";
 
 const resolve = createRequire(import.meta.url).resolve;
 const readyTimeoutMs = 90_000;
+/** Kinds of what tests make outside of namespaces. */
+const CLUSTER_WIDE =
+  "namespaces,persistentvolumes,clusterroles,clusterrolebindings,customresourcedefinitions,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
 /** Each of its own, beside those of PID and mounts, which end everything with the first process. */
 const namespaces = ["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"];
@@ -35,6 +38,8 @@ export class RealNode {
   readonly #place: Place;
   readonly #daemon: Daemon;
   readonly #firstProcess: number;
+  /** What is there from the start. */
+  #own: ReadonlySet<string> = new Set();
 
   private constructor(kubectl: Kubectl, dir: string, kubeconfig: string, place: Place, daemon: Daemon, first: number) {
     this.kubectl = kubectl;
@@ -60,7 +65,7 @@ export class RealNode {
     await runProgram({ file: "mkdir", args: ["-p", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"] });
     const script = resolve("@fairlead/test/testbed/node/node.sh");
     // With less of the processor than others: what waits for a node waits long, and tests of timing run beside it.
-    const command = { file: "nice", args: ["-n", "10", "unshare", ...namespaces, "bash", script] };
+    const command = { file: "nice", args: ["-n", "5", "unshare", ...namespaces, "bash", script] };
     const variables = { NODE: place.name, RUN: dir, BIN: bin, CONTROL_PLANE: controlPlane, ...place.addresses };
     const daemon = new Daemon(command, dir, { ...process.env, ...variables });
     const api = await ApiClient.create(access);
@@ -122,6 +127,20 @@ export class RealNode {
     await runProgram({ file: "nsenter", args: [...inside, "ctr", "--namespace", "k8s.io", "images", "import", tar] });
   }
 
+  /** Takes away all that tests have made in the cluster, and waits until it is gone. */
+  async reset(): Promise<void> {
+    const all = await this.#objects();
+    const made = [...all].filter((name) => !this.#own.has(name));
+    const pods = ["pods,deployments,replicasets,statefulsets,daemonsets,jobs", "--all", "--namespace=default"];
+    await this.admin(["delete", "--timeout=120s", ...pods]);
+    if (made.length > 0) await this.admin(["delete", "--ignore-not-found", "--timeout=120s", ...made]);
+  }
+
+  /** What there is of the kinds that belong to no namespace, as kubectl names it: `namespace/default`. */
+  async #objects(): Promise<Set<string>> {
+    return new Set((await this.admin(["get", CLUSTER_WIDE, "--output=name"])).split("\n").filter(Boolean));
+  }
+
   /** Ends all pods and programs, and removes what they leave. */
   async stop(): Promise<void> {
     await this.#daemon.kill();
@@ -142,6 +161,7 @@ export class RealNode {
     const dns = await readFile(resolve("@fairlead/test/testbed/node/coredns.yaml"), "utf8");
     await this.admin(["apply", "-f", "-"], dns.replaceAll("DNS_IP", this.#place.addresses.DNS_IP));
     await this.admin(["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=60s"]);
+    this.#own = await this.#objects();
   }
 }
 

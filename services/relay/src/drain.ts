@@ -7,7 +7,7 @@ import type { PublicPort } from "./port/public-port.ts";
 /** How long agents have to attach to another relay before clients go there, in milliseconds. */
 const AGENTS_MOVE_MS = 1_000;
 /** How often is looked whether a step is over, in milliseconds. */
-const LOOK_MS = 50;
+const LOOK_MS = 10;
 
 /** What a relay stops. */
 export interface Stopped {

@@ -20,7 +20,7 @@ describeOnRealNode()("the agent's chart, without a join token", () => {
 
   beforeAll(async () => {
     scene = await ChartScene.start();
-    const jwks = join(scene.node.dir, "jwks.json");
+    const jwks = join(scene.dir, "jwks.json");
     await writeFile(jwks, await scene.node.admin(["get", "--raw", "/openid/v1/jwks"]));
     const account = ["--join-service-account", `${NAMESPACE}/fairlead-agent`, "--join-issuer", ISSUER];
     audience = (await scene.administrate("clusters", "create", CLUSTER, ...account, "--join-jwks", jwks)).trim();

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { stringify } from "yaml";
 import { CertificateAuthority } from "../support/certificate-authority.ts";
 import { CHARTS, Helm } from "../support/helm.ts";
-import { RealNode } from "../support/real-node.ts";
+import type { RealNode } from "../support/real-node.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
 import { importServiceImages } from "../support/service-images.ts";
+import { sharedNode } from "../support/shared-node.ts";
 
 const namespace = "fairlead-relay";
 const chart = ["fairlead-relay", join(CHARTS, "fairlead-relay"), "--namespace", namespace];
@@ -23,7 +24,7 @@ describeOnRealNode()("the relay's chart", () => {
   const render = (...set: string[]) => helm.run(["template", ...chart, ...values, ...set]);
 
   beforeAll(async () => {
-    node = await RealNode.start();
+    node = await sharedNode();
     helm = await Helm.find(node.dir);
     const image = { ...(await importServiceImages(node, ["relay"])), pullPolicy: "Never" };
     const database = { volume: { existingClaim: "store" } };
@@ -56,7 +57,7 @@ describeOnRealNode()("the relay's chart", () => {
     );
   }, 900_000);
 
-  afterAll(() => node?.stop());
+  afterAll(() => node?.reset());
 
   const authorityOf = () => readFile(join(node.dir, "store/relay.db-agents.crt"), "utf8");
 

@@ -6,8 +6,9 @@ import { parse } from "yaml";
 import { actionSteps, type JobOutcome, runJob, templateSteps } from "../support/ci-runner.ts";
 import { CiTokens, githubClaims } from "../support/ci-tokens.ts";
 import { Helm } from "../support/helm.ts";
-import { RealNode } from "../support/real-node.ts";
+import type { RealNode } from "../support/real-node.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
+import { sharedNode } from "../support/shared-node.ts";
 import { SigningIssuer } from "../support/signing-issuer.ts";
 import { startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 
@@ -28,7 +29,7 @@ describeOnRealNode()("the CI examples, on a real node", () => {
   let jobs = 0;
 
   beforeAll(async () => {
-    [node, issuer] = await Promise.all([RealNode.start(), SigningIssuer.start()]);
+    [node, issuer] = await Promise.all([sharedNode(), SigningIssuer.start()]);
     tokens = await CiTokens.start(issuer);
     const { issuer: shown } = Object(issuer.entry(["fairlead", "api://AzureADTokenExchange"]));
     const entry = {
@@ -66,7 +67,7 @@ describeOnRealNode()("the CI examples, on a real node", () => {
     await own?.stop();
     tokens?.stop();
     issuer?.stop();
-    await node?.stop();
+    await node?.reset();
   });
 
   beforeEach(async () => {

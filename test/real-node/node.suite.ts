@@ -2,9 +2,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { Helm } from "../support/helm.ts";
 import { streamingKubectls } from "../support/kubectls-under-test.ts";
-import { RealNode } from "../support/real-node.ts";
+import type { RealNode } from "../support/real-node.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
 import { setScene } from "../support/scene.ts";
+import { sharedNode } from "../support/shared-node.ts";
 
 const { cluster } = await setScene();
 
@@ -34,12 +35,12 @@ describeOnRealNode()("a real node", () => {
   let node: RealNode;
 
   beforeAll(async () => {
-    node = await RealNode.start();
+    node = await sharedNode();
     await node.apply(pod);
     await node.admin(["wait", "--for=condition=Ready", "pod/web", "--timeout=60s"]);
   }, 900_000);
 
-  afterAll(() => node?.stop());
+  afterAll(() => node?.reset());
 
   it.each(streamingKubectls(cluster))("runs pods that $name execs into, reads and forwards to", async ({ kubectl }) => {
     const ours = kubectl.against(node.kubeconfig);

@@ -130,7 +130,7 @@ describeOnRealNode()("the agent's chart", () => {
   it("takes the values that the page for its users has", async () => {
     const page = await readFile(new URL("../../docs/howto/connect-a-cluster.md", import.meta.url), "utf8");
     const [, values = ""] = /```yaml\n(# values.yaml\n.*?)```/s.exec(page) ?? [];
-    const file = join(scene.node.dir, "page-values.yaml");
+    const file = join(scene.dir, "page-values.yaml");
     await writeFile(file, values);
     const objects = await scene.render("--values", file);
     expect(objects.map(({ kind }) => kind)).toContain("Deployment");

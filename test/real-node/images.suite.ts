@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { CertificateAuthority } from "../support/certificate-authority.ts";
-import { RealNode } from "../support/real-node.ts";
+import type { RealNode } from "../support/real-node.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
 import { importServiceImages, type ServiceImages } from "../support/service-images.ts";
+import { sharedNode } from "../support/shared-node.ts";
 
 const namespace = "restricted";
 const services = ["relay", "agent", "identity-proxy"] as const;
@@ -34,13 +35,13 @@ describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
   const admin = (...args: string[]): Promise<string> => node.admin(["--namespace", namespace, ...args]);
 
   beforeAll(async () => {
-    node = await RealNode.start();
+    node = await sharedNode();
     images = await importServiceImages(node);
     const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
     await node.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } });
   }, 900_000);
 
-  afterAll(() => node?.stop());
+  afterAll(() => node?.reset());
 
   it("are of no use to a pod that asks for more", async () => {
     const more = pod("more", { image: image("relay"), securityContext: { ...restricted, runAsNonRoot: false } });
