@@ -73,13 +73,14 @@ describe("a proxy in the background", () => {
   });
 
   it("serves the others when one's port is taken, and says so", async () => {
-    // The tunnel's own client proxy has the port of the cluster testbed.
-    const outcome = await home.run(["proxy", "--all", "--background"]);
+    // The tunnel's own client proxy, which has another home, has the port of the cluster testbed for this file's token.
+    const ofFile = ["--background", "--token-file", own.tunnel.tokenFile(alice)];
+    const outcome = await home.run(["proxy", "--all", ...ofFile]);
     expect(outcome).toMatchObject({
       ...{ code: 0, stderr: expect.stringMatching(/Cluster testbed is not served: port \d+ of this machine is taken/) },
     });
     expect(parse(await readFile(home.file(".kube/config"), "utf8")).contexts).toHaveLength(3);
-    const alone = await home.run(["proxy", "testbed", "--background"]);
+    const alone = await home.run(["proxy", "testbed", ...ofFile]);
     expect(alone).toMatchObject({ code: 1, stderr: expect.stringMatching(/error: .*is taken/) });
   });
 

@@ -13,9 +13,10 @@ export class MoreClusters {
    * Makes clusters, and a rule for a group. Behind each is the tunnel's apiserver: neither relay nor clients can tell.
    *
    * @param group who may reach them
+   * @param label what each is labelled with
    */
-  async add(tunnel: Tunnel, names: readonly string[], group: string): Promise<void> {
-    await Promise.all(names.map((name) => this.#add(tunnel, name, group)));
+  async add(tunnel: Tunnel, names: readonly string[], group: string, label = "env=test"): Promise<void> {
+    await Promise.all(names.map((name) => this.#add(tunnel, name, group, label)));
     await eventually(
       async () => {
         const all: { name: string; state: string }[] = JSON.parse(
@@ -31,18 +32,10 @@ export class MoreClusters {
     await Promise.all(this.#agents.map((agent) => agent.end()));
   }
 
-  async #add(tunnel: Tunnel, name: string, group: string): Promise<void> {
+  async #add(tunnel: Tunnel, name: string, group: string, label: string): Promise<void> {
     const { administrator } = tunnel;
-    const created = await tunnel.cli(
-      administrator,
-      "clusters",
-      "create",
-      name,
-      "--label",
-      "env=test",
-      "--output",
-      "json",
-    );
+    const create = ["clusters", "create", name, "--label", label, "--output", "json"];
+    const created = await tunnel.cli(administrator, ...create);
     const tokenFile = tunnel.file(`join-token-${name}`);
     await writeFile(tokenFile, JSON.parse(created).joinToken, { mode: 0o600 });
     await tunnel.cli(administrator, "rules", "create", `more-${name}`, "--group", group, "--cluster", name);

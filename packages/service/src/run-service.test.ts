@@ -25,7 +25,7 @@ function start(what: string, ...more: string[]) {
 }
 
 function startWith(environment: Record<string, string>, ...args: string[]) {
-  const { NODE_OPTIONS: _jestOwn, FAIRLEAD_EXIT_WITH_STDIN: _keepers, ...inherited } = process.env;
+  const { FAIRLEAD_EXIT_WITH_STDIN: _keepers, ...inherited } = process.env;
   const child = spawn(process.execPath, [...FLAGS, FIXTURE, ...args], {
     env: { ...inherited, NODE_COMPILE_CACHE: COMPILE_CACHE, ...environment },
   });

@@ -28,8 +28,7 @@ afterAll(async () => {
 });
 
 async function run(args: string[]): Promise<{ code: number; log: string }> {
-  const { NODE_OPTIONS: _jestOwn, ...inherited } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...args], { env: inherited });
+  const child = spawn(process.execPath, [MAIN, ...args]);
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   running.add(child);

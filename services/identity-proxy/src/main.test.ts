@@ -44,8 +44,7 @@ afterAll(async () => {
 const file = (name: string) => join(cluster.folder, name);
 
 function start(args: string[]): { child: ChildProcess; ended: Promise<{ code: number; log: string }> } {
-  const { NODE_OPTIONS: _jestOwn, ...inherited } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...args], { env: inherited });
+  const child = spawn(process.execPath, [MAIN, ...args]);
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   running.add(child);

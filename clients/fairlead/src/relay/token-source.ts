@@ -36,7 +36,7 @@ export interface TokenOwner {
   /** The source in words: the same for the same one, so that a process that takes its tokens can serve others. */
   identity: string;
   /**
-   * The login, or who the token says it is of: the same for all tokens of one. What kubectl is pointed at is this one's
+   * The login, the file, or who a token says it is of that was given by itself: what kubectl is pointed at is this one's
    * alone, and stays when the token is replaced.
    */
   account(): Promise<string>;
@@ -51,17 +51,16 @@ export interface TokenOwner {
  */
 export function tokenOwner(file: string | undefined, token: TokenSource, profile: string | undefined): TokenOwner {
   const { FAIRLEAD_TOKEN: given = "" } = process.env;
-  if (file === undefined && given === "" && profile !== undefined) {
-    const identity = `the login of ${profile}`;
-    return { identity, account: async () => identity };
-  }
-  return { identity: identityOf(file, given), account: async () => tokenSubject(await token()) ?? "" };
+  if (file !== undefined && file !== "-") return lasting(`the token in ${resolve(file)}`);
+  if (file === undefined && given === "" && profile !== undefined) return lasting(`the login of ${profile}`);
+  // What came by standard input is not read twice: a process of its own each time.
+  const identity =
+    file === "-" ? `a token of process ${process.pid}` : `a token ${hash("sha256", given).slice(0, 12)}`;
+  return { identity, account: async () => tokenSubject(await token()) ?? "" };
 }
 
-function identityOf(file: string | undefined, given: string): string {
-  if (file === undefined) return `a token ${hash("sha256", given).slice(0, 12)}`;
-  // What came by standard input is not read twice: a process of its own each time.
-  return file === "-" ? `a token of process ${process.pid}` : `the token in ${resolve(file)}`;
+function lasting(identity: string): TokenOwner {
+  return { identity, account: async () => identity };
 }
 
 function constant(text: string, where: string): TokenSource {
