@@ -54,8 +54,7 @@ export function tokenOwner(file: string | undefined, token: TokenSource, profile
   if (file !== undefined && file !== "-") return lasting(`the token in ${resolve(file)}`);
   if (file === undefined && given === "" && profile !== undefined) return lasting(`the login of ${profile}`);
   // What came by standard input is not read twice: a process of its own each time.
-  const identity =
-    file === "-" ? `a token of process ${process.pid}` : `a token ${hash("sha256", given).slice(0, 12)}`;
+  const identity = file === "-" ? `a token of process ${process.pid}` : `a token ${hash("sha256", given).slice(0, 12)}`;
   return { identity, account: async () => tokenSubject(await token()) ?? "" };
 }
 
