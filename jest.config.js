@@ -37,8 +37,8 @@ export default {
   ],
   testTimeout: 120_000,
   testSequencer: "<rootDir>/test/support/longest-first.js",
-  // Most of the time goes by in waiting; by itself jest leaves one of two cores idle.
-  maxWorkers: 3,
+  // Half of the time goes by in waiting; by itself jest leaves one of two cores idle.
+  maxWorkers: 2,
   // What test files leave in a worker's memory is collected again and again, and copied for each process that it starts.
   workerIdleMemoryLimit: "1GB",
   // A handle that a test leaves behind must not keep a run that has ended from ending.

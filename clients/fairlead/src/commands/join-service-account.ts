@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { FairleadError, ServiceAccountJoinSchema } from "@fairlead/protocol";
+import type { ServiceAccountJoinSchema } from "@fairlead/protocol";
 import { Command } from "commander";
 import { misuse } from "../misuse.ts";
 import { print, printJson, tell } from "../output.ts";
@@ -40,9 +40,9 @@ export function serviceAccountJoin(cluster: string, options: JoinOptions & Relay
   if (serviceAccount === undefined) {
     const more = [issuer, options.joinJwks, options.joinIssuerCa, options.joinAudience];
     if (more.every((each) => each === undefined)) return undefined;
-    throw malformed("which service account? give --join-service-account NAMESPACE/NAME");
+    throw misuse("which service account? give --join-service-account NAMESPACE/NAME");
   }
-  if (issuer === undefined) throw malformed("who issues the service account's tokens? give --join-issuer URL");
+  if (issuer === undefined) throw misuse("who issues the service account's tokens? give --join-issuer URL");
   const audience = options.joinAudience ?? `${URL.parse(relay)?.origin}/clusters/${cluster}`;
   const [jwks, certificateAuthority] = [textOf(options.joinJwks), textOf(options.joinIssuerCa)];
   return { serviceAccount, issuer, jwks, certificateAuthority, audience };
@@ -59,7 +59,7 @@ export function joinServiceAccountCommand(): Command {
       const options = command.optsWithGlobals<RelayOptions & JoinOptions & { none?: boolean }>();
       const join = serviceAccountJoin(cluster, options);
       if ((join === undefined) !== (options.none === true)) {
-        throw malformed("give --join-service-account and --join-issuer, or --none");
+        throw misuse("give --join-service-account and --join-issuer, or --none");
       }
       await relayOf(options).clusters.setServiceAccountJoin({ cluster, ...(join && { serviceAccountJoin: join }) });
       if (options.output === "json") return printJson({ cluster, ...(join && joinJson(join)) });
@@ -91,10 +91,6 @@ function textOf(file: string | undefined): string {
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
-    throw malformed(`${file} cannot be read`, cause);
+    throw misuse(`${file} cannot be read`, cause);
   }
-}
-
-function malformed(sentence: string, cause?: unknown): FairleadError {
-  return misuse(sentence, cause);
 }

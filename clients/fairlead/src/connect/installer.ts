@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { isSea } from "node:sea";
 import { text } from "node:stream/consumers";
-import type { FairleadError } from "@fairlead/protocol";
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { parse, stringify } from "yaml";
 import { misuse } from "../misuse.ts";
@@ -77,13 +76,13 @@ export async function checkHelm(namespace: string, options: HelmOptions): Promis
     () => false,
   );
   if (found)
-    throw failed(`helm has a release ${RELEASE} in the namespace ${namespace} already; give another --namespace`);
+    throw misuse(`helm has a release ${RELEASE} in the namespace ${namespace} already; give another --namespace`);
 }
 
 /** @throws FairleadError in an executable of one file, which has no chart in it: helm reads folders and archives */
 function chartOf({ chart }: HelmOptions): string {
   if (chart !== undefined) return chart;
-  if (isSea()) throw failed("this executable has no chart in it; give --chart, or connect with --via manifests");
+  if (isSea()) throw misuse("this executable has no chart in it; give --chart, or connect with --via manifests");
   return packagedPath("../../deploy/charts/fairlead-agent");
 }
 
@@ -117,11 +116,7 @@ async function helm(args: readonly string[], { kubeconfig, context }: HelmOption
   child.stdin.end(input);
   const says = text(child.stderr);
   const code = await ended.catch((cause: Error) => {
-    throw failed(`helm cannot be run (${cause.message}); install it, or connect with --via manifests`);
+    throw misuse(`helm cannot be run (${cause.message}); install it, or connect with --via manifests`);
   });
-  if (code !== 0) throw failed(`helm ${args[0]} failed: ${(await says).trim()}`);
-}
-
-function failed(sentence: string): FairleadError {
-  return misuse(sentence);
+  if (code !== 0) throw misuse(`helm ${args[0]} failed: ${(await says).trim()}`);
 }
