@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
-import { AuditLog } from "../support/audit-log.ts";
+import { type AuditEvent, AuditLog } from "../support/audit-log.ts";
 import { streamingKubectls } from "../support/kubectls-under-test.ts";
 import { breakOff, fetchOnce, LocalService } from "../support/local-service.ts";
 import type { RunningProgram } from "../support/running-program.ts";
@@ -65,7 +65,8 @@ describeWithNode.each(streamingKubectls(cluster))("port-forward with $name", ({ 
 
   it("has reached the cluster by this protocol at the first attempt", async () => {
     await forward.stop();
-    const isForward = ({ requestURI }: { requestURI: string }) => requestURI.includes("/pods/p1/portforward");
+    const isForward = ({ requestURI, user }: AuditEvent) =>
+      user.username === cluster.account && requestURI.includes("/pods/p1/portforward");
     const event = await audit.waitFor(
       (each) => isForward(each) && each.stage === "ResponseComplete",
       "the port-forward",

@@ -8,6 +8,8 @@ export interface ClusterUnderTest {
   /** Leads there directly, with all rights: for preparing and checking. */
   readonly adminKubeconfig: string;
   readonly testbed: TestbedAddress;
+  /** As in TunnelToTestbed. */
+  readonly account: string;
   /** What a client other than `fairlead proxy` needs to reach the cluster as alice. */
   readonly client: { relayUrl: string; relayCa: string; tokenFile: string; cluster: string };
 }
@@ -18,11 +20,11 @@ const environmentVariable = "FAIRLEAD_CLUSTER_UNDER_TEST";
 export async function startClusterUnderTest(): Promise<() => Promise<void>> {
   const { kubeconfigFor: _, stop, startApiserver: __, stopApiserver: ___, ...testbed } = await startTestbed();
   try {
-    const { tunnel, stop: stopTunnel } = await startTunnel(testbed);
+    const { tunnel, account, stop: stopTunnel } = await startTunnel(testbed);
     const { kubeconfig, relayUrl, cluster } = tunnel;
     const client = { relayUrl, relayCa: tunnel.file("ca.crt"), tokenFile: tunnel.tokenFile(alice), cluster };
     const { adminKubeconfig } = testbed;
-    const underTest: ClusterUnderTest = { kubeconfig, adminKubeconfig, testbed, client };
+    const underTest: ClusterUnderTest = { kubeconfig, adminKubeconfig, testbed, account, client };
     process.env[environmentVariable] = JSON.stringify(underTest);
     return async () => {
       await stopTunnel();
