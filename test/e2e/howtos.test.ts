@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
-import { chmod, copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { browse } from "../support/browse.ts";
@@ -12,9 +11,9 @@ import { howtoBlocks } from "../support/pages.ts";
 import { RunningProgram } from "../support/running-program.ts";
 import { setScene } from "../support/scene.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
+import { makeUserCommands } from "../support/user-commands.ts";
 
 const { cluster, admin } = await setScene();
-const MAIN = createRequire(import.meta.url).resolve("@fairlead/cli/main");
 const ROOT = join(import.meta.dirname, "../..");
 
 /** Pages whose reader is at their own machine: what they type is run here, one block after the other, as it stands. */
@@ -40,9 +39,7 @@ beforeAll(async () => {
     moreIssuers: { relay: entries, identityProxy: entries },
     relayConfig: { login: provider.login },
   });
-  const { tunnel } = own;
-  await more.add(tunnel, ["prod-eu1", "prod-us1"], "dev", "env=prod");
-  await tunnel.cli(tunnel.administrator, "clusters", "delete", tunnel.cluster); // its own client proxy has its port
+  await more.add(own.tunnel, ["prod-eu1", "prod-us1"], "dev", "env=prod");
   home = await Home.make(cluster.testbed.dir);
   env = { ...home.env, ...(await prepareMachine()) };
   await prepareCluster();
@@ -57,12 +54,9 @@ afterAll(async () => {
 /** A machine where `fairlead` and `kubectl` are in the PATH, and both authorities are known. */
 async function prepareMachine(): Promise<Record<string, string>> {
   const bin = home.file("bin");
-  await mkdir(bin);
-  await writeFile(join(bin, "fairlead"), `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`);
-  await chmod(join(bin, "fairlead"), 0o755);
   const kubectl = kubectls(cluster).at(-1)?.kubectl.binary.path;
   if (kubectl === undefined) throw new Error("this machine has no kubectl");
-  await symlink(kubectl, join(bin, "kubectl"));
+  await makeUserCommands(bin, kubectl);
   await copyFile(own.tunnel.tokenFile(alice), home.file("token"));
   const authorities = [await readFile(own.tunnel.file("ca.crt"), "utf8"), provider.certificateAuthority];
   await writeFile(home.file("authorities.crt"), authorities.join("\n"));

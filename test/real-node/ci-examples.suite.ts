@@ -1,5 +1,4 @@
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { parse } from "yaml";
@@ -11,9 +10,9 @@ import { describeOnRealNode } from "../support/real-node-needs.ts";
 import { sharedNode } from "../support/shared-node.ts";
 import { SigningIssuer } from "../support/signing-issuer.ts";
 import { startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
+import { makeUserCommands } from "../support/user-commands.ts";
 
 const EXAMPLES = join(import.meta.dirname, "../../examples/ci");
-const CLI = createRequire(import.meta.url).resolve("@fairlead/cli/main");
 const CONNECTION = "11111111-2222-3333-4444-555555555555";
 /** What the issuers' entries are, as docs/reference/issuers.md has them. */
 const GROUPS = `["github:repository:" + claims.repository] +
@@ -56,10 +55,7 @@ describeOnRealNode()("the CI examples, on a real node", () => {
     ]);
     const helm = await Helm.find(node.dir);
     const bin = join(node.dir, "bin");
-    await mkdir(bin);
-    await writeFile(join(bin, "fairlead"), `#!/bin/sh\nexec ${process.execPath} ${CLI} "$@"\n`);
-    await chmod(join(bin, "fairlead"), 0o755);
-    await symlink(node.kubectl.binary.path, join(bin, "kubectl"));
+    await makeUserCommands(bin, node.kubectl.binary.path);
     env = { ...helm.environment, PATH: `${bin}:${helm.environment.PATH}` };
   }, 900_000);
 

@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "./bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-/** What a program is made of: the workspaces as they were built, and the packages of npm. */
-const INPUTS = ["{packages,services,clients}/*/dist/**/*.js", "package-lock.json"];
+/** What a program is made of and by: the workspaces as they were built, the packages of npm, and this one. */
+const INPUTS = ["{packages,services,clients}/*/dist/**/*.js", "package-lock.json", "deploy/images/dist/bundle*.js"];
 const PROGRAMS = ["services/relay", "services/agent", "services/identity-proxy", "clients/fairlead"];
 /** What has native code stays outside. */
 const NATIVE: Record<string, string[]> = { "clients/fairlead": ["@napi-rs/keyring"] };
