@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { AuditLog, actingUser } from "../support/audit-log.ts";
+import { type AuditEvent, AuditLog, actingUser } from "../support/audit-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { fileOfModule, findGoExamples } from "../support/go-examples.ts";
 import { Home } from "../support/home.ts";
@@ -108,7 +108,9 @@ describeWithGo("the clusters as objects of a hub", () => {
     const outcome = await inventory();
     expect(outcome).toMatchObject({ code: 0, stderr: "" });
     for (const name of ["apac", "emea", "testbed"]) expect(outcome.stdout).toContain(`${name} namespace default\n`);
-    const events = (await log.read()).filter(({ requestURI }) => requestURI === "/api/v1/namespaces");
+    const isControllers = ({ userAgent, requestURI }: AuditEvent): boolean =>
+      userAgent?.startsWith("inventory/") === true && requestURI === "/api/v1/namespaces";
+    const events = (await log.read()).filter(isControllers);
     expect(events.map(actingUser)).toEqual([alice.email, alice.email, alice.email]);
   });
 

@@ -50,8 +50,7 @@ describe("a user at the limit of exchanges at once", () => {
   async function watchEverywhere(kubectl: Kubectl): Promise<void> {
     await kubectl.run(["get", "namespaces"], { home }); // with a cache, each is one request
     watches = Array.from({ length: most }, () => kubectl.start(["get", "namespaces", "--watch"], { home }));
-    await Promise.all(watches.map((watch) => watch.waitForOutput(/default/)));
-    expect(await admitted()).toBe(most);
+    await eventually(async () => (await admitted()) === most, { what: "each to watch, after its list" });
   }
 
   async function endWatches(): Promise<void> {

@@ -343,7 +343,7 @@ describe("an upgrade", () => {
 
   it.each(["GET", "POST", "PUT", "DELETE"])("by %s comes as a head and nothing behind it", async (method) => {
     const { origin, lane } = await scene();
-    lane.sendHead({ ...WEBSOCKET, method, upgrade: "SPDY/3.1" });
+    lane.sendHead({ ...WEBSOCKET, method, upgrade: "SPDY/3.1", target: "/portforward" });
     const wire = await origin.accept();
     const head = await wire.until("\r\n\r\n");
     wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n");

@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createServer as createTlsServer, connect as tlsConnect } from "node:tls";
 import { create } from "@bufbuild/protobuf";
 import {
@@ -463,7 +465,7 @@ describe("an exec by SPDY whose connection is lost", () => {
       expect(client.received.subarray(0, output.length)).toEqual(output);
       expect(told.subarray(0, 5)).toEqual(Buffer.from([0, 0, 0, 1, 1]));
       expect(told.readUIntBE(5, 3)).toBe(told.length - 8);
-      expect(JSON.parse(told.subarray(8).toString())).toMatchObject({ kind: "Status", status: "Failure", code: 500 });
+      expect(JSON.parse(told.subarray(8).toString())).toMatchObject({ kind: "Status", status: "Failure", code: 502 });
     },
   );
 
@@ -482,6 +484,35 @@ describe("an exec by SPDY whose connection is lost", () => {
     wire.socket.end();
     await client.ended;
     expect(client.text).toBe("not SPDY at all");
+  });
+});
+
+describe("an exec by SPDY whose origin has said all and closed", () => {
+  const PING = Buffer.from([0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 7]);
+  const OUTPUT = Buffer.concat([Buffer.from([0, 0, 0, 3, 0, 0, 0x7f, 0xf8]), Buffer.alloc(32_760, 1)]);
+
+  /** Writes frames until the kernel takes no more. @returns how many it took whole */
+  async function fill(socket: Socket): Promise<number> {
+    for (let taken = 0; ; taken++) {
+      const written = new Promise((resolve) => socket.write(OUTPUT, () => resolve(true)));
+      if (!(await Promise.race([written, sleep(500, false)]))) return taken;
+    }
+  }
+
+  it("loses nothing by a ping that comes after, while the client still reads", async () => {
+    const { client, wire } = await upgraded(EXEC);
+    client.socket.pause();
+    const frames = await fill(wire.socket);
+    wire.socket.destroy();
+    client.write(PING);
+    await sleep(200); // by then it has done what harm it can
+    client.socket.resume();
+    await client.gone;
+    const output = frames * OUTPUT.length;
+    expect(client.received.length).toBeGreaterThan(output);
+    expect(client.received.includes(PING)).toBe(true);
+    const told = client.received.subarray(output + PING.length);
+    expect(JSON.parse(told.subarray(8).toString()).message).toMatch(/the cluster closed the connection before/);
   });
 });
 

@@ -4,11 +4,10 @@ import { decodeResponse, ErrorCode, FairleadError, Hop, type Lane, type Response
 import { BodyFramer, OffsetCheck } from "./bodies.ts";
 import { headText } from "./headers.ts";
 import type { InboundRequest } from "./inbound-http.ts";
+import { type RemoteCommandFault, remoteCommandFault } from "./remote-command-fault.ts";
 import { answerOf } from "./response-head.ts";
-import { SpdyFault } from "./spdy-fault.ts";
-import { explainLoss, sendStatus, sentence } from "./status.ts";
+import { explainLoss, sendStatus } from "./status.ts";
 import { serverTiming } from "./timings.ts";
-import { WebSocketFault } from "./websocket-fault.ts";
 
 /**
  * HTTP in, frames out, for a request that asks for an upgrade: SPDY/3.1 or WebSocket, carried as raw bytes with a
@@ -20,8 +19,7 @@ export class InboundUpgrade {
   readonly #lane: Lane;
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.RELAY);
-  readonly #spdy: SpdyFault | undefined;
-  #webSocket: WebSocketFault | undefined;
+  #fault: RemoteCommandFault | undefined;
   #answer: ServerResponse | undefined;
   /** `answered`: by something other than 101, whose body still comes. `over`: nothing more is to be said. */
   #state: "asked" | "upgraded" | "answered" | "over" = "asked";
@@ -36,7 +34,6 @@ export class InboundUpgrade {
     this.#socket = socket;
     this.#lane = lane;
     this.#framer = new BodyFramer((frame) => lane.sendRequest(frame));
-    this.#spdy = SpdyFault.for(inbound.head);
   }
 
   /** Sends the request on. All that follows happens by events. */
@@ -87,7 +84,7 @@ export class InboundUpgrade {
     raw.push(...serverTiming(head.timings, this.#in));
     this.#socket.write(headText(101, reason || "Switching Protocols", raw), "latin1");
     this.#state = "upgraded";
-    this.#webSocket = WebSocketFault.for(head);
+    this.#fault = remoteCommandFault(this.#in.head, head);
     this.#socket.on("data", (chunk: Buffer) => {
       if (!this.#framer.data(chunk)) this.#socket.pause();
     });
@@ -108,9 +105,7 @@ export class InboundUpgrade {
   }
 
   #write(bytes: Uint8Array): void {
-    this.#webSocket?.pass(bytes);
-    const passed = this.#spdy && this.#state === "upgraded" ? this.#spdy.pass(bytes) : bytes;
-    if (!(this.#answer ?? this.#socket).write(passed)) this.#lane.pause();
+    if (!(this.#answer ?? this.#socket).write(this.#fault?.pass(bytes) ?? bytes)) this.#lane.pause();
   }
 
   #end(last: Uint8Array): void {
@@ -119,7 +114,7 @@ export class InboundUpgrade {
       this.#state = "over";
       return void this.#answer.end();
     }
-    const unfinished = this.#spdy?.unfinished("the cluster closed the connection before the command's result");
+    const unfinished = this.#fault?.unfinished(closedEarly());
     if (unfinished) this.#socket.write(unfinished);
     this.#socket.end();
   }
@@ -136,7 +131,7 @@ export class InboundUpgrade {
       case "asked":
         return sendStatus(plainAnswer(this.#in.request, this.#socket), error, this.#in.hop);
       case "upgraded": {
-        const told = this.#spdy?.unfinished(sentence(error)) ?? this.#webSocket?.unfinished(error);
+        const told = this.#fault?.unfinished(error);
         if (told) return void this.#socket.end(told, () => this.#socket.destroy());
         return void this.#socket.destroy();
       }
@@ -164,4 +159,9 @@ export function plainAnswer(request: IncomingMessage, socket: Socket): ServerRes
 
 function lost(): FairleadError {
   return new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the connection was lost");
+}
+
+function closedEarly(): FairleadError {
+  const sentence = "the cluster closed the connection before the command's result";
+  return new FairleadError(ErrorCode.CONNECTION_LOST, Hop.APISERVER, sentence);
 }

@@ -4,6 +4,7 @@ import { type BodyFrame, BodyFramer, OffsetCheck } from "./bodies.ts";
 import { BodyLength } from "./body-length.ts";
 import { rawValues } from "./header-lines.ts";
 import { requestText } from "./headers.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import type { Outbound } from "./outbound-lane.ts";
 import { responseHead } from "./response-head.ts";
 import { apiserverError, type Upstream } from "./upstream.ts";
@@ -22,6 +23,9 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
   readonly #framer: BodyFramer;
   readonly #offsets = new OffsetCheck(Hop.AGENT);
   #state: "asked" | "upgraded" | "refused" = "asked";
+  #heartbeats: Heartbeats | undefined;
+  /** Whether the lane takes what the cluster says. */
+  #flows = true;
   #ended = false;
   #over = false;
 
@@ -56,12 +60,28 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
       const sentence = "bytes came before the cluster had answered the upgrade";
       return this.#fail(new FairleadError(ErrorCode.PROTOCOL_VIOLATION, Hop.AGENT, sentence));
     }
-    if (!this.#connection.write(bytes)) this.#lane.pause();
-    if (frame.case === "end") this.#connection.halfClose();
+    this.#toCluster(this.#heartbeats?.fromClient(bytes, this.#flows) ?? bytes);
+    if (this.#flows && !this.#ended) this.#toClient(this.#heartbeats?.takeDue());
+    if (frame.case !== "end") return;
+    this.#toCluster(this.#heartbeats?.clientEnded());
+    this.#connection.halfClose();
+  }
+
+  #toCluster(bytes: Uint8Array | undefined): void {
+    if (bytes && !this.#connection.write(bytes)) this.#lane.pause();
+  }
+
+  #toClient(bytes: Uint8Array | undefined): void {
+    if (!bytes || this.#framer.data(bytes)) return;
+    this.#flows = false;
+    this.#connection.pause();
   }
 
   laneDrained(): void {
-    this.#connection.resume();
+    if (this.#over || this.#ended) return;
+    this.#flows = true;
+    this.#toClient(this.#heartbeats?.takeDue());
+    if (this.#flows) this.#connection.resume();
   }
 
   cancel(): void {
@@ -77,16 +97,22 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
     if (refused) return this.#fail(refused);
     this.#state = status === 101 ? "upgraded" : "refused";
     const head = responseHead(this.#head, status, reason, rawHeaders, this.#since);
-    if (status === 101) head.upgrade = rawValues(rawHeaders, "upgrade")[0] ?? this.#head.upgrade;
+    if (status === 101) {
+      head.upgrade = rawValues(rawHeaders, "upgrade")[0] ?? this.#head.upgrade;
+      this.#heartbeats = Heartbeats.for(this.#head, head);
+    }
     this.#lane.sendResponse({ case: "head", value: head });
   }
 
   data(bytes: Buffer): void {
-    if (!this.#over && !this.#framer.data(bytes)) this.#connection.pause();
+    if (this.#over) return;
+    this.#toClient(this.#heartbeats?.fromCluster(bytes) ?? bytes);
+    if (this.#flows) this.#toClient(this.#heartbeats?.takeDue());
   }
 
   end(): void {
     if (this.#over || this.#ended) return;
+    this.#toClient(this.#heartbeats?.clusterEnded());
     this.#ended = true;
     this.#framer.end();
     if (this.#state === "refused") this.#connection.destroy();
