@@ -102,9 +102,9 @@ describeWithNode.each(streamingKubectls(cluster))("an exec without a client prox
 
   it("exits 1 with a sentence when the relay is stopped, or its agent lost", async () => {
     await replaceToken(own.tunnel, await issuer.token());
-    for (const [hop, signal] of [
-      ["agent", "SIGKILL"],
-      ["relay", "SIGTERM"],
+    for (const [hop, signal, why] of [
+      ["agent", "SIGKILL", /^error: fairlead: agent: the connection was lost while/m],
+      ["relay", "SIGTERM", /^error: fairlead: relay: the relay was stopped while/m],
     ] as const) {
       const exec = kubectl.against(kubeconfig).start(["exec", "p1", "--", "sh", "-c", "echo begun; sleep 60"]);
       await exec.waitForOutput(/begun/);
@@ -112,7 +112,7 @@ describeWithNode.each(streamingKubectls(cluster))("an exec without a client prox
       const { code } = await exec.exited;
       await own.tunnel.startProcess(hop);
       expect([hop, code]).toEqual([hop, 1]);
-      expect(exec.stderr).toMatch(/error: fairlead: .* was lost while/);
+      expect(exec.stderr).toMatch(why);
     }
   });
 

@@ -17,13 +17,25 @@ const { cluster, admin } = await setScene();
 const ROOT = join(import.meta.dirname, "../..");
 
 /** Pages whose reader is at their own machine: what they type is run here, one block after the other, as it stands. */
-const RUN = ["log-in.md", "use-many-clusters.md", "use-without-a-daemon.md"];
+const RUN = ["log-in.md", "find-what-fails.md", "use-many-clusters.md", "use-without-a-daemon.md"];
+/** Likewise, by the relay's administrator. */
+const BY_ADMINISTRATOR = "let-people-in.md";
 /** The others, with what runs the like of what they say, and the words there by which it can be told. */
 const ELSEWHERE: Record<string, [file: string, words: string]> = {
   "connect-a-cluster.md": ["test/real-node/connect.suite.ts", "takes a cluster from nothing to kubectl get pods"],
-  "deploy-from-ci.md": ["test/real-node/ci-examples.suite.ts", "helm"],
+  "deploy-from-ci.md": [
+    "test/real-node/ci-examples.suite.ts",
+    "applies manifests and upgrades a release whose pods run then",
+  ],
   "install.md": ["test/check/executables.test.ts", "fairlead"],
-  "use-from-a-hub.md": ["test/e2e/cluster-profiles.test.ts", "cluster-profiles"],
+  "reach-a-service.md": [
+    "test/real-node/forward.suite.ts",
+    "says where it listens, and curl reads from the Service there",
+  ],
+  "use-from-a-hub.md": [
+    "test/e2e/cluster-profiles.test.ts",
+    "are published, each with its state and its address at the relay",
+  ],
 };
 
 const more = new MoreClusters();
@@ -82,9 +94,12 @@ async function prepareCluster(): Promise<void> {
 }
 
 /** Runs what a page says; the person's browser goes through each login. */
-async function run(script: string): Promise<{ code: number | null; output: string }> {
+async function run(
+  script: string,
+  more: Record<string, string> = {},
+): Promise<{ code: number | null; output: string }> {
   const text = script.replaceAll("https://relay.example.com", own.tunnel.relayUrl);
-  const shell = new RunningProgram({ file: "sh", args: ["-e", "-c", text] }, { env });
+  const shell = new RunningProgram({ file: "sh", args: ["-e", "-c", text] }, { env: { ...env, ...more } });
   shell.endInput();
   for (const _login of script.matchAll(/^fairlead login/gm)) {
     await browse(await home.visited(), alice.email, provider.certificateAuthority);
@@ -98,7 +113,7 @@ describe("what the pages of docs/howto have their reader type", () => {
 
   it("is run by a test, each of it", () => {
     const pages = new Set(blocks.map(({ page }) => page));
-    expect([...pages].sort()).toEqual([...RUN, ...Object.keys(ELSEWHERE)].sort());
+    expect([...pages].sort()).toEqual([...RUN, BY_ADMINISTRATOR, ...Object.keys(ELSEWHERE)].sort());
     for (const [file, words] of Object.values(ELSEWHERE)) {
       expect(readFileSync(join(ROOT, file), "utf8")).toContain(words);
     }
@@ -106,6 +121,13 @@ describe("what the pages of docs/howto have their reader type", () => {
 
   it.each(blocks.filter(({ page }) => page === "log-in.md"))("$page: $script", async ({ script }) => {
     expect(await run(script)).toMatchObject({ code: 0 });
+  });
+
+  it.each(blocks.filter(({ page }) => page === BY_ADMINISTRATOR))("$page: $script", async ({ script }) => {
+    const { tunnel } = own;
+    const FAIRLEAD_TOKEN = (await readFile(tunnel.tokenFile(tunnel.administrator), "utf8")).trim();
+    const { code, output } = await run(script, { FAIRLEAD_RELAY: tunnel.relayUrl, FAIRLEAD_TOKEN });
+    expect({ code, output }).toMatchObject({ code: 0, output: expect.not.stringMatching(/error/i) });
   });
 
   it("begins, for the other pages, with two logins", async () => {

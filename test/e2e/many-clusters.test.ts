@@ -1,9 +1,11 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { parse } from "yaml";
 import { eventually } from "../support/eventually.ts";
 import { Home } from "../support/home.ts";
 import { kubectls } from "../support/kubectls-under-test.ts";
+import { TcpBox } from "../support/middle-boxes/tcp-box.ts";
 import { MoreClusters } from "../support/more-clusters.ts";
 import { setScene } from "../support/scene.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
@@ -82,6 +84,25 @@ describe("a proxy in the background", () => {
     expect(parse(await readFile(home.file(".kube/config"), "utf8")).contexts).toHaveLength(3);
     const alone = await home.run(["proxy", "testbed", ...ofFile]);
     expect(alone).toMatchObject({ code: 1, stderr: expect.stringMatching(/error: .*is taken/) });
+  });
+
+  it("goes on by itself when the network was gone for 20 s without a word, as after a laptop's sleep", async () => {
+    const box = await TcpBox.start(new URL(own.tunnel.relayUrl));
+    try {
+      const atBox = ["--relay", box.url, "--background"];
+      expect(await home.run(["proxy", "emea", ...atBox])).toMatchObject({ code: 0 });
+      const pids = await pidsOf();
+      expect(await kubectl("get", "namespaces")).toMatchObject({ code: 0 });
+      box.lose();
+      const meanwhile = kubectl("get", "namespaces");
+      await sleep(20_000);
+      expect(await meanwhile).toMatchObject({ code: 1, stderr: expect.stringMatching(/relay: /) });
+      box.find();
+      expect(await kubectl("get", "namespaces")).toMatchObject({ code: 0 });
+      expect(await pidsOf()).toEqual(pids);
+    } finally {
+      await box.stop();
+    }
   });
 
   it("that cannot start says why", async () => {

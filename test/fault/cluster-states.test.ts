@@ -1,22 +1,32 @@
+import { createHmac, randomBytes } from "node:crypto";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { kubectls } from "../support/kubectls-under-test.ts";
 import type { RunningProgram } from "../support/running-program.ts";
 import { setScene } from "../support/scene.ts";
 import { alice, startTunnel, type TunnelToTestbed } from "../support/tunnel.ts";
 import { watchedClusters } from "../support/watched-clusters.ts";
+import { type Told, WebhookReceiver } from "../support/webhook-receiver.ts";
 
 const { cluster } = await setScene();
 let own: TunnelToTestbed;
 let watch: RunningProgram;
+let receiver: WebhookReceiver;
+const secret = randomBytes(32);
 
 beforeAll(async () => {
-  own = await startTunnel(cluster.testbed);
+  receiver = await WebhookReceiver.start();
+  const secretFile = join(await mkdtemp(join(cluster.testbed.dir, "webhook-")), "secret");
+  await writeFile(secretFile, `whsec_${secret.toString("base64")}\n`, { mode: 0o600 });
+  own = await startTunnel(cluster.testbed, { relayConfig: { webhook: { url: receiver.url, secretFile } } });
   watch = watchedClusters(own.tunnel, alice);
   await watch.waitForOutput(/testbed {2}Connected\n/);
 });
 afterAll(async () => {
   await watch.stop();
   await own.stop();
+  receiver.stop();
 });
 
 /** Waits for a line of the watch that was not there before. */
@@ -25,6 +35,28 @@ async function next(line: RegExp, make: () => Promise<unknown>): Promise<void> {
   await make();
   await watch.waitForOutput(new RegExp(`^[^]{${seen},}${line.source}`));
 }
+
+/** Whether somebody with the secret sent it (standardwebhooks.com). */
+function isSigned({ headers, body }: Told): boolean {
+  const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
+  return headers["webhook-signature"] === `v1,${createHmac("sha256", secret).update(signed).digest("base64")}`;
+}
+
+describe("a webhook", () => {
+  it("is told, signed, that a cluster is offline, again until it takes it, and that the cluster is back", async () => {
+    receiver.answers.push(503);
+    await own.tunnel.processes.agent.end("SIGKILL");
+    const [refused, taken] = [await receiver.next(/"state":"Offline"/), await receiver.next(/"state":"Offline"/)];
+    expect(taken.body).toBe(refused.body);
+    expect(taken.headers["webhook-id"]).toBe(refused.headers["webhook-id"]);
+    await own.tunnel.startProcess("agent");
+    const back = await receiver.next(/"state":"Connected"/);
+    expect([refused, taken, back].map(isSigned)).toEqual([true, true, true]);
+    const data = { cluster: "testbed", state: "Offline", before: "Connected", reason: expect.stringMatching(/lost/) };
+    expect(JSON.parse(taken.body)).toMatchObject({ type: "cluster.state", data });
+    expect(JSON.parse(back.body)).toMatchObject({ data: { cluster: "testbed", before: "Offline" } });
+  });
+});
 
 describe("`fairlead clusters --watch`", () => {
   it("shows Connected once the apiserver was asked, with what the cluster is", async () => {

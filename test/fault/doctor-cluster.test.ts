@@ -91,12 +91,15 @@ async function restartAgent(relay?: string): Promise<void> {
 
 /** Has the agent join anew. */
 async function joinAnew(): Promise<void> {
-  const { joinToken } = JSON.parse(
-    await own.tunnel.cli(ADMINISTRATOR, "clusters", "join-token", own.tunnel.cluster, "--output", "json"),
-  );
-  await writeFile(own.tunnel.file("join-token"), joinToken);
   await rm(own.tunnel.file("agent"), { recursive: true, force: true });
+  await giveJoinToken();
   await own.tunnel.startProcess("agent");
+}
+
+/** What is to be done when a certificate has expired (docs/howto/connect-a-cluster.md). */
+async function giveJoinToken(): Promise<void> {
+  const joinToken = await own.tunnel.cli(ADMINISTRATOR, "clusters", "join-token", own.tunnel.cluster);
+  await writeFile(own.tunnel.file("join-token"), joinToken);
 }
 
 describe("doctor, at both ends of the tunnel, names the hop when", () => {
@@ -198,6 +201,10 @@ describe("doctor, at both ends of the tunnel, names the hop when", () => {
       await own.tunnel.processes.agent.end("SIGKILL");
       await untilRelaySays(/"Expired"/);
       await expectPromised("the agent's certificate has expired");
+      await giveJoinToken(); // the agent keeps its state, and its key
+      await own.tunnel.startProcess("agent");
+      await untilRelaySays(/"Connected"/);
+      await own.tunnel.processes.agent.end("SIGKILL");
     } finally {
       await takeBack();
       await joinAnew();

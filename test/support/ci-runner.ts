@@ -15,8 +15,15 @@ export interface JobOutcome {
   log: string;
 }
 
-/** The flags that GitHub's runner gives bash for `shell: bash`, and the agent of Azure Pipelines for `bash:`. */
-const FLAGS = { github: ["--noprofile", "--norc", "-e", "-o", "pipefail"], azure: ["--noprofile", "--norc"] };
+/**
+ * The flags that GitHub's runner gives bash for `shell: bash`, and the agent of Azure Pipelines for `bash:`. GitLab's gives
+ * none, and begins each script with `set -eo pipefail`.
+ */
+const FLAGS = {
+  github: ["--noprofile", "--norc", "-e", "-o", "pipefail"],
+  azure: ["--noprofile", "--norc"],
+  gitlab: ["-c", 'set -eo pipefail; . "$0"'],
+};
 
 /** The steps of a composite action of GitHub's, with its inputs put in. */
 export function actionSteps(
@@ -34,7 +41,7 @@ export function actionSteps(
   return action.runs.steps.map((step) => stepOf(String(step.name), step.run, step.env, value));
 }
 
-/** The steps of a template of Azure Pipelines, with its parameters and the macro of the job's own token put in. */
+/** The steps of a template of Azure Pipelines that run, with its parameters and the macro of the job's own token put in. */
 export function templateSteps(
   template: { parameters: { name: string; default?: string }[]; steps: Record<string, unknown>[] },
   given: Record<string, string>,
@@ -46,7 +53,8 @@ export function templateSteps(
     if (found === undefined) throw new Error(`there is no ${expression}`);
     return found;
   };
-  return template.steps.map((step) => {
+  const run = template.steps.filter(({ condition }) => condition !== false);
+  return run.map((step) => {
     const made = stepOf(String(step.displayName), step.bash, step.env, value);
     const macro = ([key, text]: [string, string]) => [key, text.replace("$(System.AccessToken)", accessToken)];
     return { ...made, env: Object.fromEntries(Object.entries(made.env).map(macro)) };

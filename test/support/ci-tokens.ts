@@ -20,8 +20,8 @@ export function githubClaims(change: object = {}): object {
 }
 
 /** The claims of a service connection of Azure Pipelines (learn.microsoft.com, "workload identity federation"). */
-export function azureClaims(): object {
-  return { sub: "sc://acme/shop/production", aud: "api://AzureADTokenExchange" };
+export function azureClaims(change: object = {}): object {
+  return { sub: "sc://acme/shop/production", aud: "api://AzureADTokenExchange", ...change };
 }
 
 /** The addresses where GitHub and Azure give jobs their tokens, with an issuer of our own behind them. */
@@ -31,6 +31,8 @@ export class CiTokens {
   #port = 0;
   /** What the next token of a GitHub job says. */
   github = githubClaims();
+  /** Likewise of an Azure job. */
+  azure = azureClaims();
   /** The tokens that were given: none of them may be seen anywhere. */
   readonly given: string[] = [];
 
@@ -78,7 +80,7 @@ export class CiTokens {
     }
     const isAsked = searchParams.get("serviceConnectionId") === "11111111-2222-3333-4444-555555555555";
     if (pathname !== "/azure" || method !== "POST" || !isAsked) return undefined;
-    return { oidcToken: await this.#token(azureClaims()) };
+    return { oidcToken: await this.#token(this.azure) };
   }
 
   async #token(claims: object): Promise<string> {

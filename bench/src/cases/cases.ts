@@ -3,6 +3,7 @@ import { agents } from "./agents.ts";
 import { bulk } from "./bulk.ts";
 import { execEcho } from "./exec-echo.ts";
 import { fixedRate } from "./fixed-rate.ts";
+import { fleet } from "./fleet.ts";
 import { getsUnderBulk } from "./gets-under-bulk.ts";
 import { kubectlGet } from "./kubectl-get.ts";
 import { longLists } from "./long-lists.ts";
@@ -31,5 +32,6 @@ export const cases: readonly Case[] = [
   longLists,
   watches,
   agents,
+  fleet,
   soak,
 ];

@@ -193,9 +193,9 @@ describe("a verifier by a file", () => {
 
   it("waits for whoever is in the middle of writing it", async () => {
     await writeFile(file, text([issuer, "a:"]));
-    const verifier = await open(500);
+    const verifier = await open(1_200); // longer than this process may stand still between two writes
     const whole = text([issuer, "b:"]);
-    for (let length = 0; length < whole.length; length += 20) {
+    for (let length = 0; length < whole.length; length += 10) {
       await writeFile(file, whole.slice(0, length));
       await new Promise((resolve) => setTimeout(resolve, 40));
     }

@@ -1,18 +1,15 @@
 /** Tells the whole length of the frame that starts at `at`, in bytes; undefined while that is still unknown. */
 export type FrameLength = (bytes: Buffer, at: number) => number | undefined;
 
-/** The beginning of a frame, or all of it. */
-export interface Frame {
-  /** Where it starts in what was passed. */
-  readonly at: number;
-  readonly bytes: Buffer;
-}
+/** Hears of a frame that starts in what passes: from `start` to `end` is all of it, or its beginning. */
+export type OnFrame = (passed: Buffer, start: number, end: number) => void;
 
 /** Finds where frames start in a stream of bytes, by their heads alone. */
 export class FrameCutter {
   readonly #lengthOf: FrameLength;
   readonly #leastBytes: number;
-  #held: Uint8Array[] = [];
+  /** Its own copy: a few bytes that came must not keep alive the message that they came in. */
+  #held: Buffer = Buffer.alloc(0);
   #heldBytes = 0;
   /** Before so many are held there is nothing new to see. */
   #neededBytes = 0;
@@ -25,26 +22,27 @@ export class FrameCutter {
     this.#leastBytes = leastBytes;
   }
 
-  /** Takes in bytes. @returns those that may go on now, and the frames that start in them */
-  cut(bytes: Uint8Array): { passed: Buffer; frames: Frame[] } {
-    this.#hold(bytes);
-    if (this.#heldBytes < this.#neededBytes) return { passed: Buffer.alloc(0), frames: [] };
-    const all = this.rest();
-    const frames: Frame[] = [];
+  /** Takes in bytes. @returns those that may go on now */
+  cut(bytes: Uint8Array, onFrame: OnFrame): Buffer {
+    let all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (this.#heldBytes > 0) {
+      this.#hold(bytes);
+      if (this.#heldBytes < this.#neededBytes) return Buffer.alloc(0);
+      all = this.rest();
+    }
     let at = Math.min(this.#left, all.length);
     this.#left -= at;
     while (at < all.length) {
       const length = this.#lengthOf(all, at);
       this.#neededBytes = length === undefined ? all.length - at + 1 : Math.min(length, this.#leastBytes);
-      if (all.length - at < this.#neededBytes) break;
-      const end = Math.min(at + (length as number), all.length);
-      frames.push({ at, bytes: all.subarray(at, end) });
-      this.#left = at + (length as number) - end;
+      if (length === undefined || all.length - at < this.#neededBytes) break;
+      const end = Math.min(at + length, all.length);
+      onFrame(all, at, end);
+      this.#left = at + length - end;
       at = end;
     }
     if (at < all.length) this.#hold(all.subarray(at));
-    else this.#neededBytes = 0;
-    return { passed: all.subarray(0, at), frames };
+    return all.subarray(0, at);
   }
 
   /** Whether a frame would start with the next byte that passes. */
@@ -54,14 +52,20 @@ export class FrameCutter {
 
   /** No more comes. @returns what was held back */
   rest(): Buffer {
-    const held = Buffer.concat(this.#held);
-    this.#held = [];
+    const held = this.#held.subarray(0, this.#heldBytes);
+    this.#held = Buffer.alloc(0);
     this.#heldBytes = 0;
     return held;
   }
 
   #hold(bytes: Uint8Array): void {
-    this.#held.push(bytes);
-    this.#heldBytes += bytes.length;
+    const length = this.#heldBytes + bytes.length;
+    if (length > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#held.length));
+      this.#held.copy(larger, 0, 0, this.#heldBytes);
+      this.#held = larger;
+    }
+    this.#held.set(bytes, this.#heldBytes);
+    this.#heldBytes = length;
   }
 }

@@ -6,7 +6,7 @@ import { headerValues } from "./headers.ts";
 export const SPDY_HEAD_BYTES = 8;
 /** The longest head of a WebSocket's frame: two bytes, a length of eight, a mask (RFC 6455, 5.2). */
 export const WEBSOCKET_HEAD_BYTES = 14;
-/** A WebSocket's frame has a payload of up to this many bytes in its second byte, and a control frame has no more. */
+/** A payload of up to this many bytes has its length in the second byte, and a control frame has no longer one. */
 export const WEBSOCKET_SHORT_BYTES = 125;
 
 /** So much of a frame to the client is held back until it is whole, at most. The kubelet copies in pieces of 32 KiB. */
@@ -38,7 +38,7 @@ export function webSocketPayloadAt(bytes: Buffer, at = 0): number | undefined {
 
 /** What an exec or attach speaks once it is upgraded; undefined for other requests, and what nobody here reads. */
 export function remoteCommandFrames(request: RequestHead, answer: ResponseHead): "spdy" | "websocket" | undefined {
-  if (!/\/(exec|attach)(\?|$)/.test(request.target)) return undefined;
+  if (!/^[^?]*\/(exec|attach)(\?|$)/.test(request.target)) return undefined;
   const upgrade = answer.upgrade.toLowerCase();
   if (upgrade === "spdy/3.1") return "spdy";
   const [protocol = ""] = headerValues(answer.headers, "sec-websocket-protocol");

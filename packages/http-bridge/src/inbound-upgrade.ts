@@ -131,6 +131,7 @@ export class InboundUpgrade {
       case "asked":
         return sendStatus(plainAnswer(this.#in.request, this.#socket), error, this.#in.hop);
       case "upgraded": {
+        if (this.#socket.writableEnded) return void this.#socket.destroySoon(); // all was said, and is still being read
         const told = this.#fault?.unfinished(error);
         if (told) return void this.#socket.end(told, () => this.#socket.destroy());
         return void this.#socket.destroy();

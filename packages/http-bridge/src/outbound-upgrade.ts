@@ -84,8 +84,13 @@ export class OutboundUpgrade implements Outbound, UpstreamEvents {
     if (this.#flows) this.#connection.resume();
   }
 
+  finish(): void {
+    this.#heartbeats?.stop();
+  }
+
   cancel(): void {
     this.#over = true;
+    this.#heartbeats?.stop();
     this.#connection.destroy();
   }
 

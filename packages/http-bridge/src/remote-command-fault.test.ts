@@ -24,7 +24,9 @@ describe("what follows a remote command's frames", () => {
     [`${POD}/portforward?ports=80`, "websocket", "v4.channel.k8s.io", undefined],
     ["/api/v1/namespaces/n/pods/exec-pod/log", "SPDY/3.1", undefined, undefined],
     [`${POD}/executor`, "SPDY/3.1", undefined, undefined],
-    ["/api/v1/pods?x=/exec?", "", undefined, undefined],
+    ["/api/v1/pods?x=/exec?", "SPDY/3.1", undefined, undefined],
+    ["/api/v1/namespaces/n/services/s/proxy/", "websocket", "v5.channel.k8s.io", undefined],
+    [EXEC, "websocket", "chat", undefined],
   ])("for %s by %s, %s", (target, upgrade, protocol, followed) => {
     const headers = protocol === undefined ? [] : [{ name: "Sec-Websocket-Protocol", value: Buffer.from(protocol) }];
     const answer = create(ResponseHeadSchema, { status: 101, upgrade, headers });

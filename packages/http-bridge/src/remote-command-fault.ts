@@ -5,7 +5,7 @@ import { WebSocketFault } from "./websocket-fault.ts";
 
 /** Follows an exec's or attach's frames on their way to the client, to tell a fault there as the command's result. */
 export interface RemoteCommandFault {
-  /** Takes in bytes from the cluster. @returns those that may go on now: of a frame in the making, what is over 256 KiB */
+  /** Takes in bytes from the cluster. @returns those that may go on now: no incomplete frame, unless 256 KiB of it are there */
   pass(bytes: Uint8Array): Buffer;
   /** @returns the frames that tell the fault; undefined if it cannot be told, or the command's result has come */
   unfinished(error: FairleadError): Buffer | undefined;

@@ -18,12 +18,10 @@ export class SpdyFault implements RemoteCommandFault {
   #hasResult = false;
 
   pass(bytes: Uint8Array): Buffer {
-    const { passed, frames } = this.#cutter.cut(bytes);
-    // A data frame of the error stream with a payload is the command's result.
-    this.#hasResult ||= frames.some(
-      (frame) => frame.bytes.readUInt32BE(0) === ERROR_STREAM_ID && frame.bytes.length > SPDY_HEAD_BYTES,
-    );
-    return passed;
+    return this.#cutter.cut(bytes, (passed, start, end) => {
+      // A data frame of the error stream with a payload is the command's result.
+      if (passed.readUInt32BE(start) === ERROR_STREAM_ID && end - start > SPDY_HEAD_BYTES) this.#hasResult = true;
+    });
   }
 
   unfinished(error: FairleadError): Buffer | undefined {

@@ -1,6 +1,6 @@
 import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { ErrorCode, errorMapping, FairleadError, Hop, MAX_STATUS_BYTES } from "@fairlead/protocol";
+import { ErrorCode, errorMapping, FairleadError, Hop, MAX_STATUS_BYTES, stopped } from "@fairlead/protocol";
 import { describe, expect, it } from "@jest/globals";
 import { explainLoss, sendStatus, sentence, statusBody } from "./status.ts";
 
@@ -157,6 +157,7 @@ describe("a loss told to somebody whose request was under way", () => {
   it.each([
     new FairleadError(ErrorCode.CONNECTION_LOST, Hop.APISERVER, "explained already"),
     new FairleadError(ErrorCode.UNREACHABLE, Hop.AGENT, "not sent"),
+    stopped(Hop.AGENT),
   ])("stays as it is when it says so itself, or is no loss", (error) => {
     expect(explainLoss(error)).toBe(error);
   });

@@ -7,6 +7,7 @@ import {
   Hop,
   hopName,
   MAX_STATUS_BYTES,
+  MAY_HAVE_BEEN_CARRIED_OUT,
 } from "@fairlead/protocol";
 import type { AnswerWriter } from "./inbound-message.ts";
 
@@ -63,8 +64,8 @@ const LOSSES: ReadonlySet<ErrorCode> = new Set([ErrorCode.CONNECTION_LOST, Error
 /** A loss on the way, told to somebody whose request was under way; other errors stay as they are. */
 export function explainLoss(error: FairleadError): FairleadError {
   if (!LOSSES.has(error.code) || error.hop === Hop.APISERVER) return error;
-  const sentence =
-    "the connection was lost while the request was under way; it may have been carried out, so look before you repeat it";
+  if (error.message.endsWith(MAY_HAVE_BEEN_CARRIED_OUT)) return error;
+  const sentence = `the connection was lost ${MAY_HAVE_BEEN_CARRIED_OUT}`;
   return new FairleadError(ErrorCode.CONNECTION_LOST, error.hop, sentence, { cause: error });
 }
 

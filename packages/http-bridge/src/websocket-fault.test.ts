@@ -89,9 +89,14 @@ describe("a fault of an exec over WebSocket", () => {
     expect(fault.unfinished(FAULT)).toBeUndefined();
   });
 
-  it("is not told once the command's result has come", () => {
+  it.each([
+    ["the command's result has come", RESULT],
+    ["it has come in fragments", Buffer.concat([frame(0x02, Buffer.from("\u0003{")), frame(0x80, Buffer.from("}"))])],
+    ["it may have come, compressed", frame(0xc2, Buffer.from("anything"))],
+    ["the server has closed", frame(0x88, Buffer.from([3, 232]))],
+  ])("is not told once %s", (_what, last) => {
     const fault = new WebSocketFault();
-    fault.pass(Buffer.concat([output(5), RESULT]));
+    fault.pass(Buffer.concat([output(5), last]));
     expect(fault.unfinished(FAULT)).toBeUndefined();
   });
 });

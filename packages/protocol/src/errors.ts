@@ -60,6 +60,19 @@ export class FairleadError extends Error {
   }
 }
 
+/** What is said of a request that had gone on when something failed. */
+export const MAY_HAVE_BEEN_CARRIED_OUT =
+  "while the request was under way; it may have been carried out, so look before you repeat it";
+
+/** Ends what is under way when a hop stops, and its grace is over. */
+export function stopped(hop: Hop): FairleadError {
+  return new FairleadError(
+    ErrorCode.CONNECTION_LOST,
+    hop,
+    `the ${hopName(hop)} was stopped ${MAY_HAVE_BEEN_CARRIED_OUT}`,
+  );
+}
+
 /** The name of a hop as people read it: `client proxy`, `relay`, `agent`, `identity proxy`, `apiserver`. */
 export function hopName(hop: Hop): string {
   return (Hop[hop] ?? "unknown hop").toLowerCase().replaceAll("_", " ");

@@ -1,6 +1,6 @@
 export { answerCredential, sendCredential } from "./credential.ts";
 export { type ErrorMapping, errorMapping } from "./error-table.ts";
-export { errorCodeName, FairleadError, hopName } from "./errors.ts";
+export { errorCodeName, FairleadError, hopName, MAY_HAVE_BEEN_CARRIED_OUT, stopped } from "./errors.ts";
 export { exchangeIdText, newExchangeId } from "./exchange-id.ts";
 export { FrameStream, type FrameStreamEvents } from "./frame-stream.ts";
 export * from "./gen/fairlead/client/v1alpha1/client_proxy_service_pb.ts";

@@ -18,6 +18,7 @@ import {
   type Registered,
   type RelayFrame,
   RelayFrameSchema,
+  stopped,
   TunnelService,
 } from "@fairlead/protocol";
 import { Backoff } from "./backoff.ts";
@@ -119,7 +120,7 @@ export class Session {
       if (this.#busy.size === 0 && Date.now() > begun + REQUESTER_ENDS_MS) break;
     }
     const stopping = new FairleadError(ErrorCode.DRAINING, Hop.AGENT, "the agent is stopping");
-    for (const pair of this.#pairs) pair.end(stopping);
+    for (const pair of this.#pairs) pair.end(stopped(Hop.AGENT));
     this.#control.end();
     this.#control.reset(stopping);
   }

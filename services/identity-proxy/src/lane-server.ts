@@ -14,8 +14,6 @@ import {
   AccessService,
   type CheckResponse,
   CheckResponseSchema,
-  ErrorCode,
-  FairleadError,
   GrpcServerStream,
   Hop,
   IdentityProxyService,
@@ -25,6 +23,7 @@ import {
   methodPath,
   REQUESTER_ENDS_MS,
   receiveWindows,
+  stopped,
 } from "@fairlead/protocol";
 import { type LaneWay, laneWayOf } from "./lane-way.ts";
 
@@ -114,14 +113,13 @@ export class LaneServer {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     for (const session of this.#sessions) session.close();
-    const stopping = new FairleadError(ErrorCode.DRAINING, Hop.IDENTITY_PROXY, "the identity proxy is stopping");
     const endIdle = (): void => {
       for (const lane of this.#lanes.keys()) if (!lane.inExchange) lane.end();
     };
     const begun = Date.now();
     const poll = setInterval(() => Date.now() > begun + REQUESTER_ENDS_MS && endIdle(), 50);
     const cut = setTimeout(() => {
-      for (const lane of this.#lanes.keys()) lane.reset(stopping);
+      for (const lane of this.#lanes.keys()) lane.reset(stopped(Hop.IDENTITY_PROXY));
       for (const session of this.#sessions) session.destroy();
     }, graceMs);
     await promise;

@@ -1,4 +1,4 @@
-import { ErrorCode, FairleadError, Hop, REQUESTER_ENDS_MS } from "@fairlead/protocol";
+import { Hop, REQUESTER_ENDS_MS, stopped } from "@fairlead/protocol";
 import type { DirectEndpoint } from "./direct/direct-endpoint.ts";
 import type { AccessServiceHandler } from "./lanes/access-service.ts";
 import type { Attachments } from "./lanes/attachments.ts";
@@ -40,7 +40,7 @@ export async function drain({ port, access, direct, attachments }: Stopped, grac
     access.endIdle();
     return access.busyLanes === 0 && direct.underWay === 0;
   }, graceMs);
-  access.cutAll(new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, "the relay has stopped"));
+  access.cutAll(stopped(Hop.RELAY));
   await passes(() => direct.underWay === 0, graceMs); // once, if the deadline is over: what was told has gone out then
   port.destroy();
 }

@@ -371,7 +371,7 @@ describe("when the relay stops", () => {
     switchTo(await lane.requests.take(), "websocket", [["Sec-WebSocket-Protocol", "v5.channel.k8s.io"]]);
     await raw.until("101 Switching");
     await relay.stop(100);
-    expect(await raw.ended()).toMatch(/fairlead: relay: the connection was lost while/);
+    expect(await raw.ended()).toMatch(/fairlead: relay: the relay was stopped while the request was under way/);
   });
 
   it("what is left at the end of the grace is cut", async () => {

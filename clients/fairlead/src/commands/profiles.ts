@@ -1,26 +1,30 @@
 import { Command } from "commander";
 import { LoginStore } from "../login/login-store.ts";
-import { print, printJson, table, tell } from "../output.ts";
+import { printAnswer, table, tell, withFormats } from "../output.ts";
 import { changeProfiles, profileNamed, readProfiles } from "../profiles/profiles-file.ts";
 import type { RelayOptions } from "./global-options.ts";
 
 /** `fairlead profiles`: the relays that you logged in to. */
 export function profilesCommand(): Command {
-  const list = new Command("profiles")
+  const list = withFormats(new Command("profiles"), "yaml", "name")
     .description("list the relays that you logged in to, and choose the current one")
     .addHelpText("after", EXAMPLES)
-    .action((_own: unknown, command: Command) => {
+    .action(async (_own: unknown, command: Command) => {
       const { current, profiles } = readProfiles();
       const all = Object.entries(profiles).map(([name, { relay, login }]) => ({
         ...{ name, relay, current: name === current, login: login?.kind ?? "" },
         loggedIn: login !== undefined && (login.kind !== "openid" || new LoginStore(name).version !== undefined),
       }));
-      if (command.optsWithGlobals<RelayOptions>().output === "json") return printJson(all);
-      if (all.length === 0) return tell("There is none; run `fairlead login https://RELAY`.");
+      const { output } = command.optsWithGlobals<RelayOptions>();
+      if (all.length === 0 && output === "text") return tell("There is none; run `fairlead login https://RELAY`.");
       const rows = all.map((each) => [
         ...[each.current ? "*" : "", each.name, each.relay, each.loggedIn ? each.login : "logged out"],
       ]);
-      print(table(["CURRENT", "NAME", "RELAY", "LOGIN"], rows));
+      await printAnswer(output, {
+        value: () => all,
+        text: () => table(["CURRENT", "NAME", "RELAY", "LOGIN"], rows),
+        names: () => all.map(({ name }) => name),
+      });
     });
   list.addCommand(
     new Command("use")
@@ -60,5 +64,6 @@ export function profilesCommand(): Command {
 const EXAMPLES = `
 Examples:
   fairlead profiles
+  fairlead profiles --output yaml
   fairlead profiles use prod
   fairlead profiles remove old`;

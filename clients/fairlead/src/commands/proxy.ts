@@ -27,8 +27,8 @@ export function proxyCommand(): Command {
     .description("run a local proxy for clusters and point kubectl at it")
     .argument("[clusters...]", "the clusters, as `fairlead clusters` lists them")
     .option("--background", "leave it running, and return when it is ready")
-    .option("--status", "show what runs")
-    .option("--stop", "stop what runs in the background or elsewhere")
+    .option("--status", "show what runs, of all relays and logins")
+    .option("--stop", "stop what runs, of all relays and logins")
     .option("--logs", "show the log of what runs in the background")
     .option("--port <port>", "listen on this port, not on the cluster's own", port)
     .option("--dpop-key <file>", "the private key (PEM, P-256) that your token is bound to, if it is (DPoP, RFC 9449)")
@@ -45,7 +45,7 @@ Examples:
   fairlead proxy --status
   fairlead proxy --stop
   fairlead proxy prod-eu1 --file ./prod.conf            # then: kubectl --kubeconfig ./prod.conf get pods
-  get-token | fairlead proxy prod-eu1 --token-file -`;
+  my-token-command | fairlead proxy prod-eu1 --token-file -`;
 
 async function runProxy(named: string[], _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<ProxyOptions>();

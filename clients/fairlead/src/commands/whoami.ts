@@ -1,12 +1,12 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
-import { print, printJson } from "../output.ts";
+import { printAnswer, withFormats } from "../output.ts";
 import { selectedProfile } from "../profiles/profiles-file.ts";
 import { type RelayOptions, relayOf } from "./global-options.ts";
 
 /** `fairlead whoami`: who you are to the relay. */
 export function whoamiCommand(): Command {
-  return new Command("whoami")
+  return withFormats(new Command("whoami"), "yaml")
     .description("say who you are to the relay, and until when")
     .addHelpText(
       "after",
@@ -20,7 +20,6 @@ export function whoamiCommand(): Command {
       const profile = selectedProfile(options)?.name;
       const expires = expireTime ? timestampDate(expireTime).toISOString() : "";
       const said = { user, groups, administrator, expires, relay: relay.url.origin };
-      if (options.output === "json") return printJson({ ...said, ...(profile && { profile }) });
       const lines = [
         ["User", user],
         ["Groups", groups.join(", ") || "(none)"],
@@ -28,6 +27,9 @@ export function whoamiCommand(): Command {
         ["Token until", expires],
         ["Relay", profile ? `${said.relay} (profile ${profile})` : said.relay],
       ];
-      print(lines.map(([name = "", value]) => `${name.padEnd(12)} ${value}`).join("\n"));
+      await printAnswer(options.output, {
+        value: () => ({ ...said, ...(profile && { profile }) }),
+        text: () => lines.map(([name = "", value]) => `${name.padEnd(12)} ${value}`).join("\n"),
+      });
     });
 }

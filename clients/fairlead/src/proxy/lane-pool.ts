@@ -9,6 +9,7 @@ import {
   Lane,
   methodPath,
   Patience,
+  stopped,
 } from "@fairlead/protocol";
 import { relayUnreachable } from "../relay/relay-connection.ts";
 
@@ -77,8 +78,7 @@ export class LanePool {
   /** Ends all lanes. */
   close(): void {
     this.#idle.stop();
-    const reason = new FairleadError(ErrorCode.DRAINING, Hop.CLIENT_PROXY, "the client proxy is stopping");
-    for (const lane of this.#lanes) lane.reset(reason);
+    for (const lane of this.#lanes) lane.reset(stopped(Hop.CLIENT_PROXY));
     this.#connection?.close();
   }
 

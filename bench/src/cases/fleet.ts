@@ -1,0 +1,126 @@
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { TunnelProcess } from "@fairlead/demo";
+import { findTestbedPrograms } from "@fairlead/test/support/testbed-programs";
+import { alice } from "@fairlead/test/support/tunnel";
+import { makeUserCommands } from "@fairlead/test/support/user-commands";
+import { createClusters } from "../agents/create-clusters.ts";
+import type { BenchContext, Case, Row } from "../case.ts";
+import { inTurns } from "../measure/in-turns.ts";
+import { type FairleadPath, startFairlead } from "../path/fairlead.ts";
+
+const require = createRequire(import.meta.url);
+const run = promisify(execFile);
+
+const CLUSTERS = 200;
+const QUICK_CLUSTERS = 20;
+/** How many agents start at once. */
+const STARTING = 8;
+const MOST_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+const COMMAND = "kubectl get namespaces --output name";
+/** As somebody would type it. */
+const WAYS: readonly (readonly [string, string])[] = [
+  ["exec --all", `fairlead exec --all -- ${COMMAND}`],
+  ["loop of exec", `for c in $(fairlead clusters --output name); do fairlead exec "$c" -- ${COMMAND}; done`],
+  [
+    "proxy --all, then a loop of kubectl",
+    "fairlead proxy --all --background && for c in $(fairlead clusters --output name); do kubectl --context fairlead-$c get namespaces --output name; done; fairlead proxy --stop",
+  ],
+];
+
+/** One command over all clusters. */
+export const fleet: Case = {
+  name: "fleet",
+  title: `\`${COMMAND}\` in each of many clusters, by one command and by loops: each cluster has an agent process of its own, and behind all are one identity proxy and one kube-apiserver`,
+  inQuick: false,
+  plotted: "seconds",
+  run: async (context) => {
+    const count = context.options.quick ? QUICK_CLUSTERS : CLUSTERS;
+    const path = await startFairlead(await context.apiserver(), {
+      folder: context.folder,
+      profileDir: context.options.profile,
+    });
+    const started: TunnelProcess[] = [];
+    try {
+      context.tell(`fleet: ${count} agents start`);
+      await addClusters(path, count, started);
+      const env = await userEnvironment(path, context);
+      const rows: Row[] = [];
+      for (const [way, script] of WAYS) {
+        context.tell(`fleet: ${way}`);
+        rows.push(await measure(way, script, env, count + 1));
+      }
+      await context.stalls.note(path);
+      return rows;
+    } finally {
+      await Promise.all(started.map((agent) => agent.end("SIGKILL")));
+      await path.stop();
+    }
+  },
+};
+
+/** Clusters that the person may reach, beside the tunnel's own. */
+async function addClusters({ tunnel }: FairleadPath, count: number, started: TunnelProcess[]): Promise<void> {
+  const [ca, token] = await Promise.all([
+    readFile(tunnel.file("ca.crt"), "utf8"),
+    readFile(tunnel.tokenFile(tunnel.administrator), "utf8"),
+  ]);
+  const names = Array.from({ length: count }, (_, i) => `fleet-${i}`);
+  const tokens = await createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);
+  await tunnel.cli(tunnel.administrator, "rules", "create", "fleet", "--user", alice.email, "--cluster", "*");
+  const numbers = tokens.entries();
+  const { failures, firstFailure } = await inTurns(count, STARTING, async () => {
+    const [i, joinToken] = numbers.next().value ?? [0, ""];
+    const folder = tunnel.file(`fleet-${i}`);
+    await mkdir(folder, { mode: 0o700 });
+    await writeFile(join(folder, "join-token"), joinToken, { mode: 0o600 });
+    const agent = new TunnelProcess({
+      name: `agent ${i}`,
+      main: require.resolve("@fairlead/agent/main"),
+      args: () => [
+        ...["--relay", tunnel.relayUrl, "--relay-ca", tunnel.file("ca.crt")],
+        ...["--join-token-file", join(folder, "join-token"), "--state-folder", folder],
+        ...["--identity-proxy", `unix:${tunnel.file("identity-proxy.sock")}`],
+      ],
+      logFile: join(folder, "log"),
+    });
+    started.push(agent);
+    await agent.start();
+  });
+  if (failures > 0) throw new Error(`${failures} agents did not start: ${firstFailure}`);
+}
+
+/** Of the person, in a home of their own. */
+async function userEnvironment({ tunnel }: FairleadPath, { folder }: BenchContext): Promise<Record<string, string>> {
+  const home = join(folder, "fleet-home");
+  const bin = join(home, "bin");
+  await mkdir(home);
+  await makeUserCommands(bin, (await findTestbedPrograms()).kubectl);
+  return {
+    ...{ HOME: home, PATH: `${bin}:/usr/bin:/bin`, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "" },
+    ...{ FAIRLEAD_RELAY: tunnel.relayUrl, FAIRLEAD_RELAY_CA: tunnel.file("ca.crt") },
+    FAIRLEAD_TOKEN: (await readFile(tunnel.tokenFile(alice), "utf8")).trim(),
+  };
+}
+
+async function measure(way: string, script: string, env: Record<string, string>, clusters: number): Promise<Row> {
+  const beganMs = performance.now();
+  const { stdout } = await run("/bin/bash", ["-c", script], { env, maxBuffer: MOST_OUTPUT_BYTES });
+  const seconds = (performance.now() - beganMs) / 1_000;
+  const answered = stdout.split("\n").filter((line) => line.endsWith("namespace/default")).length;
+  const missing = clusters - answered;
+  const failures = missing === 0 ? {} : { failures: { count: missing, first: `${answered} of ${clusters} answered` } };
+  const figures = [{ name: "seconds", unit: "s", value: seconds }];
+  return {
+    case: fleet.name,
+    variant: `${clusters} clusters, ${availableParallelism()} cores`,
+    path: way,
+    figures,
+    ...failures,
+  };
+}
