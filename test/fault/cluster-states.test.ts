@@ -44,6 +44,7 @@ function isSigned({ headers, body }: Told): boolean {
 
 describe("a webhook", () => {
   it("is told, signed, that a cluster is offline, again until it takes it, and that the cluster is back", async () => {
+    await receiver.next(/"state":"Connected"/);
     receiver.answers.push(503);
     await own.tunnel.processes.agent.end("SIGKILL");
     const [refused, taken] = [await receiver.next(/"state":"Offline"/), await receiver.next(/"state":"Offline"/)];

@@ -49,7 +49,8 @@ describe("a user at the limit of exchanges at once", () => {
   /** Takes every place that there is for a watch. */
   async function watchEverywhere(kubectl: Kubectl): Promise<void> {
     await kubectl.run(["get", "namespaces"], { home }); // with a cache, each is one request
-    watches = Array.from({ length: most }, () => kubectl.start(["get", "namespaces", "--watch-only"], { home }));
+    watches = Array.from({ length: most }, () => kubectl.start(["get", "namespaces", "--watch"], { home }));
+    await Promise.all(watches.map((watch) => watch.waitForOutput(/default/))); // their lists have ended, too
     await eventually(async () => (await admitted()) === most, { what: "each to watch" });
   }
 
