@@ -234,6 +234,12 @@ export class Tunnel {
     await this.#makeRule();
   }
 
+  /** The names of clusters, where the relay's configuration has a domain for them. */
+  #directNames(): string[] {
+    const { domain } = Object(Object(this.#options.relayConfig).direct);
+    return domain === undefined ? [] : [`*.${domain}`];
+  }
+
   async #makeRule(): Promise<void> {
     const { cluster, person } = this.#options;
     await this.cli(ADMINISTRATOR, "rules", "create", "everybody", "--user", person.email, "--cluster", cluster);
@@ -242,7 +248,7 @@ export class Tunnel {
   async #writeConfiguration(people: readonly DemoPerson[]): Promise<void> {
     const { cert, key } = await this.#authority.issue({
       commonName: "fairlead demo relay",
-      hosts: [this.#host],
+      hosts: [this.#host, ...this.#directNames()],
       days: 30,
     });
     const files = { "ca.crt": this.#authority.pem, "relay.crt": cert, "relay.key": key };
