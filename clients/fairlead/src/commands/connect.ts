@@ -59,8 +59,8 @@ const EXAMPLES = `
 It looks first whether the cluster can be connected, with a pod there that tries the way to the relay, and tells each check.
 What it has made is taken back when it fails or is interrupted.
 
-With --via helm the release ${RELEASE} is upgraded by helm upgrade. What is made with manifests is not: to change that, run
-fairlead disconnect, and connect again.
+Connect with --via helm if you will upgrade by helm: the release is called ${RELEASE}. What is made with manifests, helm cannot
+upgrade: change its images by kubectl set image, and all else by fairlead disconnect and connecting again.
 
 Examples:
   fairlead connect prod-eu1 --authentication auth.yaml --label env=prod
@@ -70,6 +70,7 @@ Examples:
 async function connect(name: string, _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<ConnectOptions>();
   const relay = relayOf(options);
+  const labels = parseLabels(options.label);
   const installation = await installationFor(name, options, relay.url.origin);
   if (options.dryRun) return printPlan(options, installation, await installationObjects(installation));
   const { TargetCluster } = await import("../connect/target-cluster.ts"); // a client for Kubernetes: large
@@ -82,7 +83,7 @@ async function connect(name: string, _own: unknown, command: Command): Promise<v
       : await installationObjects(installation);
   const { signal } = interruption();
   const installer = new Installer(target);
-  const connection = { relay, target, installer, installation, objects, options, signal };
+  const connection = { relay, target, installer, installation, labels, objects, options, signal };
   const more = [...(options.via === "helm" ? [releaseLook(options.namespace, options)] : []), insideLook(connection)];
   try {
     await step("the cluster can be connected", (told) => preflight(target, { objects, more, told, signal }));
@@ -101,6 +102,7 @@ interface Connection {
   target: TargetCluster;
   installer: Installer;
   installation: Installation;
+  labels: ReturnType<typeof parseLabels>;
   objects: readonly KubernetesObject[];
   options: ConnectOptions;
   signal: AbortSignal;
@@ -108,9 +110,8 @@ interface Connection {
 
 /** Makes the cluster at the relay and what connects it, and waits until requests get through; else tells what does not run. */
 async function makeConnection({ relay, target, installer, ...connection }: Connection): Promise<Cluster> {
-  const { installation, objects, options, signal } = connection;
+  const { installation, labels, objects, options, signal } = connection;
   const { cluster: name, namespace } = installation;
-  const labels = parseLabels(options.label);
   const { joinToken } = await step("a join token", () => relay.clusters.createCluster({ name, labels }));
   installer.owe(() => relay.clusters.deleteCluster({ name }));
   const token = joinToken?.token ?? "";
