@@ -1,5 +1,8 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { ChartScene, CLUSTER, NAMESPACE } from "../support/chart-scene.ts";
+import { eventually } from "../support/eventually.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
 
 describeOnRealNode()("fairlead connect", () => {
@@ -26,6 +29,10 @@ describeOnRealNode()("fairlead connect", () => {
         state: "Connected",
         labels: { env: "test" },
       });
+      for (const check of ["version", "clock", "permissions", "agent", "image", "DNS", "egress"]) {
+        expect(stderr).toMatch(new RegExp(`^ +ok +${check} +\\S`, "m"));
+      }
+      expect(stderr).toMatch(/^ +ok +egress +.*takes connections .*the relay answers/m);
       const kubectl = await scene.proxy();
       const pods = await kubectl.run(["get", "pods", "--namespace", NAMESPACE]);
       expect(pods.stdout).toMatch(/^fairlead-agent-\S+ +\d\/1 +Running/m);
@@ -49,21 +56,73 @@ describeOnRealNode()("fairlead connect", () => {
     });
   });
 
-  it("says why nothing runs, and leaves nothing behind, when it does not come to be", async () => {
-    const { code, stderr } = await connect("--image-tag", "none", "--timeout", "8");
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/pod fairlead-agent-\S+: .*(image|Image).*none/);
-    expect(stderr).toMatch(/the cluster is not connected after 8 s. Connecting: no agent has joined yet/);
+  /** Nothing is left in the cluster and at the relay, or was made. */
+  const expectNothing = async () => {
     await scene.node.admin(["wait", "--for=delete", `namespace/${NAMESPACE}`, "--timeout=90s"]);
     expect(await clusters()).toEqual([]);
+  };
+  /** Values of the chart's for which no node is right. */
+  const onNoNode = async (part: string) => {
+    const file = join(scene.dir, `${part}-on-no-node.yaml`);
+    await writeFile(file, JSON.stringify({ [part]: { nodeSelector: { nowhere: "true" } } }));
+    return ["--via", "helm", "--values", file];
+  };
+
+  it("fails for an image that is not there before it makes a cluster, and leaves nothing behind", async () => {
+    const { code, stderr } = await connect("--image-tag", "none");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ +failed +image +\S+\/agent:none cannot be had: .*; build and push it/m);
+    expect(stderr).toMatch(/^error: fairlead: apiserver: this cluster cannot be connected: image: /m);
+    expect(stderr).not.toMatch(/a join token/);
+    await expectNothing();
   });
 
-  it("says from inside the cluster which hop fails on the way to the relay", async () => {
-    const { code, stderr } = await connect("--cluster-relay", "https://relay.invalid:8443", "--timeout", "12");
+  it("fails for a relay that the cluster cannot find before it makes a cluster, and leaves nothing behind", async () => {
+    const { code, stderr } = await connect("--cluster-relay", "https://relay.invalid:443");
     expect(code).toBe(1);
-    expect(stderr).toMatch(/the doctor says in the agent's pod:\n.*name.*relay\.invalid/s);
-    await scene.node.admin(["wait", "--for=delete", `namespace/${NAMESPACE}`, "--timeout=90s"]);
-    expect(await clusters()).toEqual([]);
+    expect(stderr).toMatch(/^ +failed +DNS +from a pod there, name: relay\.invalid: .*; see to the cluster's DNS/m);
+    expect(stderr).toMatch(/^ +skipped +egress +not looked at/m);
+    expect(stderr).toMatch(/^error: fairlead: relay: this cluster cannot be connected: DNS: .*relay\.invalid/m);
+    expect(stderr).not.toMatch(/a join token/);
+    await expectNothing();
+  });
+
+  it("fails for a relay that the cluster does not get through to before it makes a cluster", async () => {
+    const { code, stderr } = await connect("--cluster-relay", `https://${scene.node.hostAddress}:1`);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^ +failed +egress +from a pod there, connection: .*:1: .*ECONNREFUSED.*; nothing listens there/m,
+    );
+    await expectNothing();
+  });
+
+  it("says what does not run, and what the doctor says there, when requests do not get through", async () => {
+    const { code, stderr } = await connect(...(await onNoNode("identityProxy")), "--timeout", "15");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/pod fairlead-identity-proxy-\S+: 0\/1 nodes are available/);
+    expect(stderr).toMatch(/the doctor says in the agent's pod:\n.*failed +identity proxy/s);
+    expect(stderr).toMatch(/the cluster is not connected after 15 s\./);
+    await expectNothing();
+  });
+
+  it("leaves nothing when it is interrupted as it looks at the cluster", async () => {
+    const program = scene.startConnect(...(await onNoNode("agent")));
+    const pods = ["get", "pods", "--namespace", NAMESPACE, "--output=name"];
+    const isLooking = async () => (await scene.node.admin(pods)).includes("fairlead-preflight-");
+    await eventually(isLooking, { what: "the pod that looks from inside", timeoutMs: 45_000 });
+    program.signal("SIGINT");
+    expect(await program.exited).toMatchObject({ code: 1 });
+    expect(program.stderr).toMatch(/^error: .*interrupted/m);
+    await expectNothing();
+  });
+
+  it("leaves nothing when it is interrupted as it waits for the agent", async () => {
+    const program = scene.startConnect();
+    await program.waitForOutput(/Connecting: no agent has joined yet/);
+    program.signal("SIGINT");
+    expect(await program.exited).toMatchObject({ code: 1 });
+    expect(program.stderr).toMatch(/^error: .*interrupted/m);
+    await expectNothing();
   });
 
   it("leaves a namespace that was there as it is, with what is in it, when it is disconnected too", async () => {
@@ -82,14 +141,19 @@ describeOnRealNode()("fairlead connect", () => {
     await scene.node.admin(["delete", "namespace", NAMESPACE]);
   });
 
-  it("leaves nothing where helm cannot make it", async () => {
-    const elsewhere = await connect("--via", "helm", "--chart", "/nonexistent");
-    expect([elsewhere.code, elsewhere.stderr]).toEqual([
-      1,
-      expect.stringMatching(/helm install failed: .*nonexistent/),
-    ]);
-    await scene.node.admin(["wait", "--for=delete", `namespace/${NAMESPACE}`, "--timeout=90s"]);
+  it("makes nothing where helm does not take the chart", async () => {
+    const { code, stderr } = await connect("--via", "helm", "--chart", "/nonexistent");
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/helm template failed: .*nonexistent/)]);
+    expect(await namespaces()).not.toMatch(NAMESPACE);
     expect(await clusters()).toEqual([]);
+  });
+
+  it("leaves nothing where helm cannot make it", async () => {
+    const file = join(scene.dir, "refused.yaml");
+    await writeFile(file, JSON.stringify({ identityProxy: { nodeSelector: { "no label": "true" } } }));
+    const { code, stderr } = await connect("--via", "helm", "--values", file);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/helm install failed: .*no label/s)]);
+    await expectNothing();
   });
 
   it("makes nothing for somebody who may not, and says what they may not", async () => {

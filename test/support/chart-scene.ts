@@ -98,14 +98,19 @@ export class ChartScene {
 
   /** What `fairlead connect` does for whoever keeps relay and cluster, of the images that the node has. */
   connect(...more: string[]): Promise<Outcome> {
+    return outcomeOf(this.startConnect(...more));
+  }
+
+  /** The same, under way. */
+  startConnect(...more: string[]): RunningProgram {
     const images = ["--image-repository", this.#images.repository, "--image-tag", this.#images.tag];
     const authentication = ["--authentication", this.tunnel.file("identity-proxy-authentication.yaml")];
-    return this.#fairlead("connect", CLUSTER, ...authentication, ...images, "--image-pull-policy", "Never", ...more);
+    return this.#start("connect", CLUSTER, ...authentication, ...images, "--image-pull-policy", "Never", ...more);
   }
 
   /** What `fairlead disconnect` does. */
   disconnect(...more: string[]): Promise<Outcome> {
-    return this.#fairlead("disconnect", CLUSTER, ...more);
+    return outcomeOf(this.#start("disconnect", CLUSTER, ...more));
   }
 
   /** A context of the administrator's kubeconfig for somebody who has no rights. */
@@ -119,7 +124,7 @@ export class ChartScene {
     return "nobody";
   }
 
-  async #fairlead(...args: string[]): Promise<Outcome> {
+  #start(...args: string[]): RunningProgram {
     const relay = ["--relay", this.tunnel.relayUrl, "--relay-ca", this.tunnel.file("ca.crt")];
     const token = ["--token-file", this.tunnel.tokenFile(this.tunnel.administrator)];
     const main = createRequire(import.meta.url).resolve("@fairlead/cli/main");
@@ -127,8 +132,7 @@ export class ChartScene {
     const command = { file: process.execPath, args: [main, ...args, ...relay, ...token, ...kubeconfig] };
     const program = new RunningProgram(command, { env: { ...process.env, ...this.helm.environment } });
     program.endInput();
-    const { code } = await program.exited;
-    return { code, stdout: program.stdout, stderr: program.stderr };
+    return program;
   }
 
   /** Starts Alice's client proxy. @returns her kubectl through it */
@@ -141,4 +145,9 @@ export class ChartScene {
     await this.tunnel.stop();
     await this.node.reset();
   }
+}
+
+async function outcomeOf(program: RunningProgram): Promise<Outcome> {
+  const { code } = await program.exited;
+  return { code, stdout: program.stdout, stderr: program.stderr };
 }

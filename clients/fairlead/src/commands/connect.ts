@@ -1,15 +1,18 @@
 import { readFileSync } from "node:fs";
-import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import { type Cluster, ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
+import type { KubernetesObject } from "@kubernetes/client-node";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { stringify } from "yaml";
+import { insideLook } from "../connect/inside-look.ts";
 import { AGENT_PODS, type Installation, installationObjects, joinSecret } from "../connect/installation.ts";
-import { checkHelm, helmValues, Installer } from "../connect/installer.ts";
+import { chartObjects, helmValues, Installer, RELEASE, releaseLook } from "../connect/installer.ts";
 import { preflight } from "../connect/preflight.ts";
 import type { TargetCluster } from "../connect/target-cluster.ts";
 import { untilConnected } from "../connect/until-connected.ts";
 import { misuse } from "../misuse.ts";
 import { print, printJson, tell } from "../output.ts";
 import { step } from "../progress.ts";
+import type { RelayConnection } from "../relay/relay-connection.ts";
 import { VERSION } from "../version.ts";
 import { readAuthentication } from "./authentication-file.ts";
 import { toJson } from "./cluster-output.ts";
@@ -47,13 +50,17 @@ export function connectCommand(): Command {
     .option("--chart <chart>", "with helm: the agent's chart (default: the one of this checkout)")
     .option("--values <file>", "with helm: more values of the chart's")
     .option("--timeout <seconds>", "how long to wait until requests get through", seconds, 120)
-    .option("--dry-run", "print what would be made, with keys for the link between the pods, and make nothing")
+    .option("--dry-run", "make nothing, and print the objects, keys among them; with helm the values of the chart")
     .addHelpText("after", EXAMPLES);
   return addTargetOptions(command).action(connect);
 }
 
 const EXAMPLES = `
+It looks first whether the cluster can be connected, with a pod there that tries the way to the relay, and tells each check.
 What it has made is taken back when it fails or is interrupted.
+
+Connect with --via helm if you will upgrade by helm: the release is called ${RELEASE}. What is made with manifests, helm cannot
+upgrade: change its images by kubectl set image, and all else by fairlead disconnect and connecting again.
 
 Examples:
   fairlead connect prod-eu1 --authentication auth.yaml --label env=prod
@@ -63,46 +70,69 @@ Examples:
 async function connect(name: string, _own: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<ConnectOptions>();
   const relay = relayOf(options);
+  const labels = parseLabels(options.label);
   const installation = await installationFor(name, options, relay.url.origin);
-  const objects = await installationObjects(installation);
-  if (options.dryRun) return printPlan(options, installation, objects);
+  if (options.dryRun) return printPlan(options, installation, await installationObjects(installation));
   const { TargetCluster } = await import("../connect/target-cluster.ts"); // a client for Kubernetes: large
   const target = new TargetCluster(options.kubeconfig, options.context);
   tell(`Connecting ${target.name} to ${relay.url.origin} as ${name}:`);
   await step("the relay takes you in", () => relay.clusters.listClusters({}));
-  const { namespace } = options;
-  await step("the cluster can be connected", async () => {
-    await preflight(target, objects);
-    if (options.via === "helm") await checkHelm(namespace, options);
-  });
+  const objects =
+    options.via === "helm"
+      ? await step("helm takes the chart and its values", () => chartObjects(installation, options))
+      : await installationObjects(installation);
   const { signal } = interruption();
-  const labels = parseLabels(options.label);
-  const { joinToken } = await step("a join token", () => relay.clusters.createCluster({ name, labels }));
-  const token = joinToken?.token ?? "";
   const installer = new Installer(target);
+  const connection = { relay, target, installer, installation, labels, objects, options, signal };
+  const more = [...(options.via === "helm" ? [releaseLook(options.namespace, options)] : []), insideLook(connection)];
+  try {
+    await step("the cluster can be connected", (told) => preflight(target, { objects, more, told, signal }));
+    const cluster = await makeConnection(connection);
+    if (options.output === "json") return printJson(toJson(cluster));
+    tell(`${name} is connected: Kubernetes ${cluster.kubernetesVersion}. Try: fairlead proxy ${name}`);
+  } catch (error) {
+    if (installer.hasMade) await takeBack(installer);
+    throw error;
+  }
+}
+
+/** A connection that is being made. */
+interface Connection {
+  relay: RelayConnection;
+  target: TargetCluster;
+  installer: Installer;
+  installation: Installation;
+  labels: ReturnType<typeof parseLabels>;
+  objects: readonly KubernetesObject[];
+  options: ConnectOptions;
+  signal: AbortSignal;
+}
+
+/** Makes the cluster at the relay and what connects it, and waits until requests get through; else tells what does not run. */
+async function makeConnection({ relay, target, installer, ...connection }: Connection): Promise<Cluster> {
+  const { installation, labels, objects, options, signal } = connection;
+  const { cluster: name, namespace } = installation;
+  const { joinToken } = await step("a join token", () => relay.clusters.createCluster({ name, labels }));
+  installer.owe(() => relay.clusters.deleteCluster({ name }));
+  const token = joinToken?.token ?? "";
   try {
     await step(`what connects it, in the namespace ${namespace}`, () =>
       options.via === "helm"
         ? installer.helm(installation, token, options, signal)
         : installer.apply([...objects.slice(0, 1), joinSecret(namespace, token), ...objects.slice(1)], signal),
     );
-    const told = (line: string) => tell(`    ${line}`);
-    const wait = () => untilConnected(relay, name, told, options.timeout * 1_000, signal);
-    const cluster = await step("requests get through", wait);
-    if (options.output === "json") return printJson(toJson(cluster));
-    tell(`${name} is connected: Kubernetes ${cluster.kubernetesVersion}. Try: fairlead proxy ${name}`);
+    return await step("requests get through", (told) =>
+      untilConnected(relay, name, told, options.timeout * 1_000, signal),
+    );
   } catch (error) {
     if (!signal.aborted) await tellTroubles(target, namespace).catch(() => {}); // what failed is told by the error itself
-    const left = await step("what was made is taken back", async () => {
-      const removed = relay.clusters.deleteCluster({ name }).then(
-        () => [],
-        (cause: Error) => [cause],
-      );
-      return [...(await installer.undo()), ...(await removed)];
-    });
-    for (const { message } of left) tell(`  something is left: ${message}`);
     throw error;
   }
+}
+
+async function takeBack(installer: Installer): Promise<void> {
+  const left = await step("what was made is taken back", () => installer.undo());
+  for (const { message } of left) tell(`  something is left: ${message}`);
 }
 
 /** What a first signal asks for; a second one ends the process at once. */

@@ -1,6 +1,7 @@
 import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { ApiException, KubeConfig } from "@kubernetes/client-node";
 import { misuse } from "../misuse.ts";
+import { parsed } from "./parsed.ts";
 
 /**
  * How an operator reaches a cluster.
@@ -31,16 +32,6 @@ export function refused(cause: unknown, who = "the cluster"): FairleadError {
   }
   const sentence = `${who} cannot be reached with your kubeconfig: ${messageOf(cause)}`;
   return new FairleadError(ErrorCode.UNREACHABLE, Hop.APISERVER, sentence, { cause });
-}
-
-/** A body as JSON; undefined for what is none. */
-export function parsed(body: unknown): unknown {
-  if (typeof body !== "string") return body;
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }
 
 function messageOf(cause: unknown): string {

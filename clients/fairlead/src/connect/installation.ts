@@ -10,6 +10,8 @@ const LINK_DAYS = 3_650;
 /** Objects' names, as the chart makes them for a release `fairlead`. */
 const RELEASE = "fairlead";
 export const AGENT_DEPLOYMENT = `${RELEASE}-agent`;
+/** In each of its pods. */
+export const AGENT_CONTAINER = "agent";
 export const AGENT_PODS = "app.kubernetes.io/name=fairlead-agent";
 export const IDENTITY_PROXY_DEPLOYMENT = `${RELEASE}-identity-proxy`;
 const JOIN_SECRET = "fairlead-join-token";

@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { isSea } from "node:sea";
 import { text } from "node:stream/consumers";
 import type { KubernetesObject } from "@kubernetes/client-node";
-import { parse, stringify } from "yaml";
+import { parse, parseAllDocuments, stringify } from "yaml";
 import { misuse } from "../misuse.ts";
 import { packagedPath } from "../packaged-file.ts";
+import { judged, type Look } from "./finding.ts";
 import { type Installation, joinSecret, namespaceObject } from "./installation.ts";
 import type { TargetCluster } from "./target-cluster.ts";
 
@@ -23,7 +24,7 @@ export interface HelmOptions {
 /** Makes what connects a cluster, and unmakes what it has made. */
 export class Installer {
   readonly #cluster: TargetCluster;
-  readonly #undo: (() => Promise<void>)[] = [];
+  readonly #undo: (() => Promise<unknown>)[] = [];
 
   constructor(cluster: TargetCluster) {
     this.#cluster = cluster;
@@ -45,14 +46,22 @@ export class Installer {
     }
   }
 
+  /** Has more undone with it. */
+  owe(undo: () => Promise<unknown>): void {
+    this.#undo.push(undo);
+  }
+
+  /** Whether there is something to undo. */
+  get hasMade(): boolean {
+    return this.#undo.length > 0;
+  }
+
   /** Makes them by helm: namespace and join token first, and the chart then. */
   async helm(installation: Installation, joinToken: string, options: HelmOptions, signal: AbortSignal): Promise<void> {
     const { namespace } = installation;
     await this.apply([namespaceObject(namespace), joinSecret(namespace, joinToken)], signal);
     this.#undo.push(() => uninstall(namespace, options));
-    const chart = [RELEASE, chartOf(options), "--namespace", namespace, "--values", "-"];
-    if (options.values !== undefined) chart.push("--values", options.values);
-    await helm(["install", ...chart], options, stringify(helmValues(installation)));
+    await helm(["install", ...chartArguments(namespace, options)], options, stringify(helmValues(installation)));
   }
 
   /** Unmakes what was made, last first, as far as it can be. @returns what could not, and why */
@@ -64,19 +73,32 @@ export class Installer {
 }
 
 /**
- * Looks whether helm can make the release.
+ * What helm makes of the chart, and its namespace; but for keys, which it makes anew.
  *
- * @throws FairleadError if there is no chart, or helm cannot be run, or has a release of the name: it is somebody else's
+ * @throws FairleadError with what is wrong with the chart or the values, or that helm cannot be run
  */
-export async function checkHelm(namespace: string, options: HelmOptions): Promise<void> {
-  chartOf(options);
-  await helm(["version"], {}, "");
-  const found = await helm(["status", RELEASE, "--namespace", namespace], options, "").then(
-    () => true,
-    () => false,
-  );
-  if (found)
-    throw misuse(`helm has a release ${RELEASE} in the namespace ${namespace} already; give another --namespace`);
+export async function chartObjects(installation: Installation, options: HelmOptions): Promise<KubernetesObject[]> {
+  const { namespace } = installation;
+  const template = ["template", ...chartArguments(namespace, options)];
+  const printed = await helm(template, options, stringify(helmValues(installation)));
+  const objects = parseAllDocuments(printed).map((document): KubernetesObject | null => document.toJSON());
+  return [namespaceObject(namespace), ...objects.filter((object) => object !== null)];
+}
+
+/** Whether helm has a release of the name: it is somebody else's. */
+export function releaseLook(namespace: string, options: HelmOptions): Look {
+  const fault = `helm has a release ${RELEASE} in the namespace ${namespace} already; give another --namespace`;
+  const look = async () => {
+    const status = helm(["status", RELEASE, "--namespace", namespace], options, "");
+    const found = await status.catch(() => undefined);
+    return [judged("release", `helm has no ${RELEASE} there yet`, found === undefined ? undefined : fault)];
+  };
+  return { checks: ["release"], look };
+}
+
+function chartArguments(namespace: string, options: HelmOptions): string[] {
+  const more = options.values === undefined ? [] : ["--values", options.values];
+  return [RELEASE, chartOf(options), "--namespace", namespace, "--values", "-", ...more];
 }
 
 /** @throws FairleadError in an executable of one file, which has no chart in it: helm reads folders and archives */
@@ -104,19 +126,21 @@ export async function uninstall(namespace: string, options: HelmOptions): Promis
   await helm(["uninstall", RELEASE, "--namespace", namespace, "--ignore-not-found"], options, "");
 }
 
-async function helm(args: readonly string[], { kubeconfig, context }: HelmOptions, input: string): Promise<void> {
+/** @returns what it prints */
+async function helm(args: readonly string[], { kubeconfig, context }: HelmOptions, input: string): Promise<string> {
   const where = [
     ...(kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig]),
     ...(context === undefined ? [] : ["--kube-context", context]),
   ];
-  const child = spawn("helm", [...args, ...where], { stdio: ["pipe", "ignore", "pipe"] });
+  const child = spawn("helm", [...args, ...where], { stdio: ["pipe", "pipe", "pipe"] });
   const { promise: ended, resolve, reject } = Promise.withResolvers<number | null>();
   child.once("error", reject).once("close", resolve);
   child.stdin.on("error", () => {}); // one that fails at once reads nothing
   child.stdin.end(input);
-  const says = text(child.stderr);
+  const [prints, says] = [text(child.stdout), text(child.stderr)];
   const code = await ended.catch((cause: Error) => {
     throw misuse(`helm cannot be run (${cause.message}); install it, or connect with --via manifests`);
   });
   if (code !== 0) throw misuse(`helm ${args[0]} failed: ${(await says).trim()}`);
+  return prints;
 }

@@ -11,7 +11,9 @@ import {
   PatchStrategy,
   VersionApi,
 } from "@kubernetes/client-node";
-import { clusterConfig, parsed, refused } from "./cluster-config.ts";
+import { clusterConfig, refused } from "./cluster-config.ts";
+import { AGENT_CONTAINER } from "./installation.ts";
+import { parsed } from "./parsed.ts";
 
 const FIELD_MANAGER = "fairlead";
 /** How long a program in a pod may take, in milliseconds. */
@@ -116,6 +118,13 @@ export class TargetCluster {
     return (await Promise.all(lines)).flat();
   }
 
+  /** What the agent's container of a pod has printed. */
+  async logOf({ metadata }: KubernetesObject): Promise<string> {
+    const { name = "", namespace = "" } = metadata ?? {};
+    const api = this.#config.makeApiClient(CoreV1Api);
+    return this.#ask(api.readNamespacedPodLog({ namespace, name, container: AGENT_CONTAINER }));
+  }
+
   /**
    * Runs a program in a pod that runs.
    *
@@ -131,7 +140,9 @@ export class TargetCluster {
     const printed = text(output);
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     const exec = new Exec(this.#config);
-    const socket = await exec.exec(namespace, pod, "agent", command, output, null, null, false, () => resolve());
+    const socket = await exec.exec(namespace, pod, AGENT_CONTAINER, command, output, null, null, false, () =>
+      resolve(),
+    );
     socket.on("close", () => resolve());
     const timer = setTimeout(resolve, PROGRAM_MS);
     await ended;
