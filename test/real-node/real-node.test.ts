@@ -6,6 +6,7 @@ import "./images.suite.ts";
 import "./relay-chart.suite.ts";
 import "./service-account-chart.suite.ts";
 import "./agent-chart.suite.ts";
+import "./agent-renewal.suite.ts";
 import "./connect.suite.ts";
 import "./ci-examples.suite.ts";
 import "./forward.suite.ts";
