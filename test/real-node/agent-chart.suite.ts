@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { parseAllDocuments } from "yaml";
 import { ChartScene, CLUSTER, NAMESPACE } from "../support/chart-scene.ts";
-import { shownMemoryLimits } from "../support/connecting-page.ts";
+import { shownMemoryLimits, shownObjects } from "../support/connecting-page.ts";
 import { eventually } from "../support/eventually.ts";
 import { LOAD_LIMITS, Load } from "../support/load.ts";
 import { memoryFromNowOn } from "../support/pod-memory.ts";
@@ -23,10 +23,18 @@ const web = {
 interface Pod {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
   readonly spec: {
+    readonly securityContext: object;
     readonly containers: readonly {
+      readonly securityContext: object;
       readonly resources: { readonly limits: { readonly memory: string } };
     }[];
   };
+}
+
+/** A binding of rights. */
+interface Binding {
+  readonly subjects?: readonly { readonly namespace?: string }[];
+  readonly roleRef: { readonly kind: string; readonly name: string };
 }
 
 describeOnRealNode()("the agent's chart", () => {
@@ -75,6 +83,23 @@ describeOnRealNode()("the agent's chart", () => {
       expect([spec.hostNetwork, spec.hostPID, spec.hostIPC]).toEqual([undefined, undefined, undefined]);
     }
     expect(items.length).toBeGreaterThanOrEqual(4);
+  });
+
+  it("has at the apiserver the security of pods and the rights that the page for the cluster's owner shows", async () => {
+    const [pod, ...roles] = shownObjects();
+    const shown = pod?.spec as Pod["spec"] | undefined;
+    for (const { spec } of await pods()) {
+      expect(spec.securityContext).toEqual(shown?.securityContext);
+      const [own, theirs] = [spec, shown].map((of) => of?.containers.map((each) => each.securityContext));
+      expect(own).toEqual(theirs);
+    }
+    for (const { kind, metadata, rules } of roles) {
+      expect((await read(`${kind}/${metadata?.name}`)).rules).toEqual(rules);
+    }
+    const { items } = await read("rolebindings,clusterrolebindings", "--all-namespaces");
+    const isOurs = ({ subjects = [] }: Binding) => subjects.some(({ namespace }) => namespace === NAMESPACE);
+    const given = items.filter(isOurs).map(({ roleRef }: Binding) => `${roleRef.kind}/${roleRef.name}`);
+    expect(given.sort()).toEqual(roles.map(({ kind, metadata }) => `${kind}/${metadata?.name}`).sort());
   });
 
   it("keeps within its memory's limits, idle and in half a minute of load, as the node's statistics show it", async () => {
