@@ -4,6 +4,7 @@ import { stopSharedNode } from "../support/shared-node.ts";
 import "./node.suite.ts";
 import "./images.suite.ts";
 import "./relay-chart.suite.ts";
+import "./relay-examples.suite.ts";
 import "./service-account-chart.suite.ts";
 import "./agent-chart.suite.ts";
 import "./agent-renewal.suite.ts";
