@@ -1,13 +1,16 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { parseAllDocuments } from "yaml";
 import { ChartScene, CLUSTER, NAMESPACE } from "../support/chart-scene.ts";
+import { shownMemoryLimits, shownObjects } from "../support/connecting-page.ts";
 import { eventually } from "../support/eventually.ts";
-import { Load } from "../support/load.ts";
+import { LOAD_LIMITS, Load } from "../support/load.ts";
+import { memoryFromNowOn } from "../support/pod-memory.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
 
+/** How long the load is that the memory is looked at in, and how many samples of each pod there are of it, at least. */
+const OF_LOAD = { forMs: 30_000, samples: 2 };
 const container = { name: "web", image: "local/busybox:1", imagePullPolicy: "Never", command: ["sleep", "3600"] };
 const web = {
   apiVersion: "v1",
@@ -16,13 +19,31 @@ const web = {
   spec: { terminationGracePeriodSeconds: 0, containers: [container] },
 };
 
+/** A pod, as far as it is looked into here. */
+interface Pod {
+  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+  readonly spec: {
+    readonly securityContext: object;
+    readonly containers: readonly {
+      readonly securityContext: object;
+      readonly resources: { readonly limits: { readonly memory: string } };
+    }[];
+  };
+}
+
+/** A binding of rights. */
+interface Binding {
+  readonly subjects?: readonly { readonly namespace?: string }[];
+  readonly roleRef: { readonly kind: string; readonly name: string };
+}
+
 describeOnRealNode()("the agent's chart", () => {
   let scene: ChartScene;
   const admin = (...args: string[]) => scene.node.admin(["--namespace", NAMESPACE, ...args]);
   const read = async (...args: string[]) => JSON.parse(await admin("get", "--output=json", ...args));
 
   beforeAll(async () => {
-    scene = await ChartScene.start();
+    scene = await ChartScene.start({ limits: LOAD_LIMITS });
   }, 900_000);
 
   afterAll(() => scene?.stop());
@@ -64,17 +85,46 @@ describeOnRealNode()("the agent's chart", () => {
     expect(items.length).toBeGreaterThanOrEqual(4);
   });
 
-  it("keeps within three quarters of its memory's limits under load, as the node's statistics show it", async () => {
-    const load = new Load(scene.tunnel.kubeconfig, "/api/v1/pods", 16);
-    const most = new Map<string, number>();
-    while (load.count < 500) {
-      for (const [pod, mib] of await scene.node.memoryOf(NAMESPACE)) most.set(pod, Math.max(mib, most.get(pod) ?? 0));
-      await delay(1_000);
+  it("has at the apiserver the security of pods and the rights that the page for the cluster's owner shows", async () => {
+    const [pod, ...roles] = shownObjects();
+    const shown = pod?.spec as Pod["spec"] | undefined;
+    for (const { spec } of await pods()) {
+      expect(spec.securityContext).toEqual(shown?.securityContext);
+      const [own, theirs] = [spec, shown].map((of) => of?.containers.map((each) => each.securityContext));
+      expect(own).toEqual(theirs);
     }
-    expect(Object.keys(await load.stop())).toEqual(["200"]);
-    expect(most.size).toBeGreaterThanOrEqual(4);
-    for (const mib of most.values()) expect(mib).toBeLessThan(192);
-  }, 120_000);
+    for (const { kind, metadata, rules } of roles) {
+      expect((await read(`${kind}/${metadata?.name}`)).rules).toEqual(rules);
+    }
+    const { items } = await read("rolebindings,clusterrolebindings", "--all-namespaces");
+    const isOurs = ({ subjects = [] }: Binding) => subjects.some(({ namespace }) => namespace === NAMESPACE);
+    const given = items.filter(isOurs).map(({ roleRef }: Binding) => `${roleRef.kind}/${roleRef.name}`);
+    expect(given.sort()).toEqual(roles.map(({ kind, metadata }) => `${kind}/${metadata?.name}`).sort());
+  });
+
+  it("keeps within its memory's limits, idle and in half a minute of load, as the node's statistics show it", async () => {
+    const all = await pods();
+    expect(all).toHaveLength(4);
+    const names = all.map(({ metadata }) => metadata.name);
+    const idle = await memoryFromNowOn(scene.node, NAMESPACE, names);
+    const load = new Load(scene.tunnel.kubeconfig, "/api/v1/pods", 16);
+    const loaded = await memoryFromNowOn(scene.node, NAMESPACE, names, OF_LOAD);
+    const answers = await load.stop();
+    expect(Object.keys(answers)).toEqual(["200"]);
+    for (const service of ["agent", "identity-proxy"]) {
+      const own = all.filter(({ metadata }) => metadata.name.startsWith(`fairlead-${service}-`));
+      const samples = (of: Map<string, number[]>) => own.flatMap(({ metadata }) => of.get(metadata.name) ?? []);
+      const [most, mostLoaded] = [Math.max(...samples(idle)), Math.max(...samples(loaded))];
+      const limits = own.map(({ spec }) => spec.containers.map(({ resources }) => resources.limits.memory));
+      process.stderr.write(
+        `\n*** memory of ${service}: ${most.toFixed(1)} MiB idle, ${mostLoaded.toFixed(1)} of ${samples(loaded).length} samples under load (${answers["200"]} requests), limits ${limits} ***\n`,
+      );
+      const limit = shownMemoryLimits()[service] ?? Number.NaN;
+      expect(limits).toEqual([[`${limit}Mi`], [`${limit}Mi`]]);
+      expect(mostLoaded).toBeGreaterThan(most / 2); // a collection in between may have freed some
+      expect(mostLoaded).toBeLessThan(limit);
+    }
+  }, 240_000);
 
   it.each([
     {
@@ -211,6 +261,12 @@ describeOnRealNode()("the agent's chart", () => {
       /fairlead/,
     );
   });
+
+  /** Those that are not on their way out. */
+  async function pods(): Promise<Pod[]> {
+    const { items } = await read("pods");
+    return items.filter(({ metadata }: Pod) => metadata.deletionTimestamp === undefined);
+  }
 
   async function podNames(): Promise<string[]> {
     return (await scene.node.admin(["get", "pods", "--namespace", NAMESPACE, "--output=name"])).trim().split("\n");

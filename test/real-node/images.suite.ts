@@ -1,13 +1,30 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { CertificateAuthority } from "../support/certificate-authority.ts";
 import type { RealNode } from "../support/real-node.ts";
 import { describeOnRealNode } from "../support/real-node-needs.ts";
-import { importServiceImages, type ServiceImages } from "../support/service-images.ts";
+import { imageFiles, importServiceImages, type ServiceImages } from "../support/service-images.ts";
 import { sharedNode } from "../support/shared-node.ts";
 
 const namespace = "restricted";
 const services = ["relay", "agent", "identity-proxy"] as const;
+/** The most that an image may take, in MiB, as README.md says it. */
+const MOST_MIB = 56;
+/** Of each service, packages of npm that it cannot be without. */
+const needed = {
+  relay: ["fastify", "kysely", "pg"],
+  agent: ["@kubernetes/client-node", "@peculiar/x509"],
+  "identity-proxy": ["@kubernetes/client-node", "@marcbachmann/cel-js"],
+};
+/** What all images have beside npm's: pins.json. */
+const debian = ["base-files", "ca-certificates", "gcc-12-base", "libc6", "libgcc-s1", "libstdc++6", "tzdata"];
+
+/** Something in a bill of materials. */
+interface Component {
+  readonly name: string;
+  readonly version: string;
+  readonly purl: string;
+}
 
 /** No runAsUser: that it is not root is for the image to say. */
 const restricted = {
@@ -54,6 +71,29 @@ describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
     expect(await admin("logs", `${service}-help`)).toMatch(new RegExp(`^Usage: fairlead-${service} `));
   });
 
+  it.each(services)("come with a bill of materials that has what is in them: %s", async (service) => {
+    const bill = JSON.parse(await readFile((await imageFiles(service)).bill, "utf8"));
+    expect(bill).toMatchObject({ bomFormat: "CycloneDX", specVersion: "1.5", version: 1 });
+    expect(bill.metadata.component).toMatchObject({ type: "container", name: `fairlead-${service}` });
+    const components: Component[] = bill.components;
+    for (const { name, version, purl } of components) {
+      expect(purl).toMatch(/^pkg:(npm\/(%40[\w.-]+\/)?[\w.-]+@[\w.-]+$|deb\/debian\/)/);
+      expect(decodeURIComponent(purl)).toContain(`/${name}@${version}`);
+    }
+    const names = (type: string) => components.filter(({ purl }) => purl.startsWith(type)).map(({ name }) => name);
+    expect(names("pkg:npm/")).toEqual(expect.arrayContaining(needed[service]));
+    expect(names("pkg:deb/debian/").sort()).toEqual(debian);
+    expect(names("pkg:npm/")).not.toEqual(expect.arrayContaining(["jest"])); // what is only built with
+    expect(new Set(components.map(({ purl }) => purl)).size).toBe(components.length);
+  });
+
+  it.each(services)(`are no larger than ${MOST_MIB} MiB, as the page says: %s`, async (service) => {
+    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+    expect(readme).toContain(`none over ${MOST_MIB}`);
+    const { size } = await stat((await imageFiles(service)).archive);
+    expect(size / 2 ** 20).toBeLessThan(MOST_MIB);
+  });
+
   it("take the relay to ready with its embedded store on an emptyDir", async () => {
     await applyRelayFiles(node);
     const container = {
@@ -77,6 +117,12 @@ describeOnRealNode()("the images, where Pod Security is `restricted`", () => {
     const { code, stderr } = await node.kubectl.run(["-n", namespace, "exec", "relay", "--", "sh", "-c", "id"]);
     expect(code).not.toBe(0);
     expect(stderr).toContain('exec: "sh": executable file not found');
+  });
+
+  it("have the node that their bill says", async () => {
+    const { components } = JSON.parse(await readFile((await imageFiles("relay")).bill, "utf8"));
+    const node24 = components.find(({ name }: Component) => name.startsWith("node-linux-"));
+    expect(await admin("exec", "relay", "--", "/usr/bin/node", "--version")).toBe(`v${node24.version}\n`);
   });
 
   it("run as nobody, who can write only where a volume is", async () => {

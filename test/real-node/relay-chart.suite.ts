@@ -1,7 +1,7 @@
 import { chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { CertificateAuthority } from "../support/certificate-authority.ts";
 import { CHARTS, Helm } from "../support/helm.ts";
 import type { RealNode } from "../support/real-node.ts";
@@ -74,9 +74,13 @@ describeOnRealNode()("the relay's chart", () => {
 
   it("keeps what it keeps over upgrade and rollback, and leaves your volume when it is uninstalled", async () => {
     const before = await authorityOf();
-    const limits = "--set=limits.exchangesPerUser=7";
-    await run("upgrade", ...chart, ...values, limits, ...wait);
-    expect(await admin("get", "configmap/fairlead-relay", "--output=yaml")).toMatch(/exchangesPerUser/);
+    const set = ["--set=limits.exchangesPerUser=7", "--set=oldestVersions.agent=0.0.2,oldestVersions.client=0.0.1"];
+    await run("upgrade", ...chart, ...values, ...set, ...wait); // a relay that does not take them is not ready
+    const { data } = JSON.parse(await admin("get", "configmap/fairlead-relay", "--output=json"));
+    expect(parse(data["relay.yaml"])).toMatchObject({
+      limits: { exchangesPerUser: 7 },
+      oldestVersions: { agent: "0.0.2", client: "0.0.1" },
+    });
     await run("rollback", "fairlead-relay", "1", "--namespace", namespace, ...wait);
     await run("uninstall", "fairlead-relay", "--namespace", namespace, ...wait);
     expect(await authorityOf()).toBe(before);
@@ -108,6 +112,11 @@ describeOnRealNode()("the relay's chart", () => {
       "a webhook without its secret",
       ["--set=webhook.url=https://hooks.example.com"],
       /url and existingSecret go together/,
+    ],
+    [
+      "an oldest version that is none",
+      ["--set=oldestVersions.agent=newest"],
+      /oldestVersions.agent.*not match pattern/s,
     ],
     ["several relays", ["--set=replicas=2"], /additional properties? 'replicas' not allowed/],
   ])("refuses %s in its values", async (_what, set, says) => {

@@ -40,13 +40,18 @@ export class ChartScene {
     this.helm = helm;
   }
 
-  /** Alice may do everything in the cluster; the namespace takes only pods that are restricted (Pod Security). */
-  static async start(): Promise<ChartScene> {
+  /**
+   * Alice may do everything in the cluster; the namespace takes only pods that are restricted (Pod Security).
+   *
+   * @param relayConfig more of the relay's configuration (docs/reference/relay-config.md)
+   */
+  static async start(relayConfig: object = {}): Promise<ChartScene> {
     const node = await sharedNode();
     const [dir, host] = [await mkdtemp(join(node.dir, "charts-")), node.hostAddress];
     const folder = join(dir, "open");
     const impersonatorKubeconfig = ""; // there is no identity proxy on this machine
-    const tunnel = await Tunnel.create({ folder, cluster: CLUSTER, person: alice, impersonatorKubeconfig, host });
+    const of = { cluster: CLUSTER, person: alice, impersonatorKubeconfig };
+    const tunnel = await Tunnel.create({ folder, host, relayConfig, ...of });
     await tunnel.startRelay();
     const images = await importServiceImages(node, ["agent", "identity-proxy"]);
     const labels = { "pod-security.kubernetes.io/enforce": "restricted" };

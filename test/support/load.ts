@@ -1,5 +1,8 @@
 import { rawRequest } from "./raw-request.ts";
 
+/** Of the relay's configuration: a user may begin more requests a second than a load makes. */
+export const LOAD_LIMITS = { newExchangesPerUserPerSecond: 10_000, newExchangesPerUserBurst: 10_000 };
+
 /** Requests one after another, several at a time, until it is stopped. */
 export class Load {
   readonly #answers = new Map<string, number>();

@@ -21,6 +21,19 @@ const CLUSTER_WIDE =
 /** Each of its own, beside those of PID and mounts, which end everything with the first process. */
 const namespaces = ["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"];
 
+/** A pod's memory at a time. */
+export interface MemorySample {
+  /** When the kubelet looked. */
+  readonly atMs: number;
+  readonly mib: number;
+}
+
+/** As the kubelet's `stats/summary` has it, as far as it is read here. */
+interface PodStatistics {
+  readonly podRef: { readonly name: string; readonly namespace: string };
+  readonly memory?: { readonly time: string; readonly workingSetBytes?: number };
+}
+
 /**
  * A real Kubernetes of one node with real pods: control plane, scheduler, kubelet, kube-proxy, containerd and CoreDNS, in
  * namespaces of their own. The machine's firewall, mounts and sysctls stay as they are, and pods have no way to the internet.
@@ -112,13 +125,16 @@ export class RealNode {
     return () => iptables("-D");
   }
 
-  /** The working set of each pod of a namespace, in MiB, as the kubelet saw it last (every 10 s). */
-  async memoryOf(namespace: string): Promise<Map<string, number>> {
+  /** The working set of each pod of a namespace, as the kubelet saw it last: every 10 s or so. */
+  async memoryOf(namespace: string): Promise<Map<string, MemorySample>> {
     const summary = await this.admin(["get", "--raw", `/api/v1/nodes/${this.#place.name}/proxy/stats/summary`]);
-    const pods: { podRef: { name: string; namespace: string }; memory?: { workingSetBytes?: number } }[] =
-      JSON.parse(summary).pods;
-    const ours = pods.filter(({ podRef }) => podRef.namespace === namespace);
-    return new Map(ours.map(({ podRef, memory }) => [podRef.name, (memory?.workingSetBytes ?? 0) / 2 ** 20]));
+    const pods: PodStatistics[] = JSON.parse(summary).pods;
+    const samples = new Map<string, MemorySample>();
+    for (const { podRef, memory } of pods) {
+      if (podRef.namespace !== namespace || memory?.workingSetBytes === undefined) continue;
+      samples.set(podRef.name, { atMs: Date.parse(memory.time), mib: memory.workingSetBytes / 2 ** 20 });
+    }
+    return samples;
   }
 
   /** Gives the node an image, from an archive as `docker save` writes it; pods need `imagePullPolicy: Never`. */

@@ -25,6 +25,14 @@ export interface ServiceImages {
   readonly tag: string;
 }
 
+/** What `npm run images` has written of a service, for this machine's architecture. */
+export interface ImageFiles {
+  /** The image: an archive as `docker save` writes it. */
+  readonly archive: string;
+  /** Its bill of materials, CycloneDX in JSON. */
+  readonly bill: string;
+}
+
 /**
  * Gives the images of the services, as they were compiled, to the node; pods need `imagePullPolicy: Never`. They are
  * built once, 15 s, for as long as nothing of them changes.
@@ -36,9 +44,14 @@ export async function importServiceImages(
   node: RealNode,
   which: readonly (typeof services)[number][] = services,
 ): Promise<ServiceImages> {
-  const folder = await buildServiceImages();
-  for (const service of which) await node.importImage(join(folder, `${service}-${architecture}.tar`));
+  for (const service of which) await node.importImage((await imageFiles(service)).archive);
   return { repository, tag };
+}
+
+/** The files of a service's image. @throws Error as {@link importServiceImages} */
+export async function imageFiles(service: (typeof services)[number]): Promise<ImageFiles> {
+  const file = join(await buildServiceImages(), `${service}-${architecture}`);
+  return { archive: `${file}.tar`, bill: `${file}.cdx.json` };
 }
 
 async function buildServiceImages(): Promise<string> {

@@ -37,6 +37,7 @@ webhook: { url: {{ .Values.webhook.url | quote }}, secretFile: webhook/secret }
 {{- with .Values.limits }}
 limits: {{ . | toJson }}
 {{- end }}
+oldestVersions: {{ .Values.oldestVersions | toJson }}
 {{- with .Values.login }}
 login: {{ . | toJson }}
 {{- end }}
