@@ -1,17 +1,24 @@
 import { AskedProcess } from "../asked-process.ts";
+import type { Endpoint } from "../load/endpoint.ts";
 
 /** How many agents of one process attach at once when they are started, so that the start is no storm. */
 export const STARTING = 32;
 
 /** What the process is asked. */
 export type AgentsQuestion =
-  /** Answered when all are attached. @param joinTokens one for each agent */
+  /**
+   * Answered when all are attached.
+   *
+   * @param joinTokens one for each agent
+   * @param serves what all of them lead to, as whoever that endpoint is for; undefined: they serve nothing
+   */
   | {
       readonly do: "start";
       readonly host: string;
       readonly port: number;
       readonly ca: string;
       readonly joinTokens: readonly string[];
+      readonly serves?: Endpoint;
     }
   | { readonly do: "await all"; readonly withinMs: number }
   | { readonly do: "forget losses" };

@@ -7,7 +7,8 @@ import { EnrolmentService, GrpcConnection, Hop, type PeerAddress, unaryCall } fr
 import { answerQuestions } from "../asked-process.ts";
 import { inTurns } from "../measure/in-turns.ts";
 import { type AgentsAnswer, type AgentsQuestion, STARTING } from "./agents-host.ts";
-import { LightAgent } from "./light-agent.ts";
+import { LightAgent, type LightAgentEvents } from "./light-agent.ts";
+import { serveEndpoint } from "./serve-endpoint.ts";
 
 /* Many light agents, for its parent. */
 
@@ -16,9 +17,10 @@ let attached = 0;
 let lastAtMs = 0;
 const losses = new Map<string, number>();
 
-function makeAgent(address: () => PeerAddress, identity: AgentIdentity, first: () => void): LightAgent {
+/** Counts one agent. @param first called when it is attached */
+function counting(first: () => void): LightAgentEvents {
   let isAttached = false;
-  return new LightAgent(address, identity, {
+  return {
     attached: () => {
       isAttached = true;
       attached += 1;
@@ -31,17 +33,19 @@ function makeAgent(address: () => PeerAddress, identity: AgentIdentity, first: (
       const reason = error?.message ?? "ended by the relay";
       losses.set(reason, (losses.get(reason) ?? 0) + 1);
     },
-  });
+  };
 }
 
-async function startAll({ host, port, ca, joinTokens }: AgentsQuestion & { do: "start" }): Promise<void> {
+async function startAll({ host, port, ca, joinTokens, serves }: AgentsQuestion & { do: "start" }): Promise<void> {
   const secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });
   const address = (): PeerAddress => ({ host, port, tls: { secureContext } });
   const left = joinTokens.values();
+  const serve = serves && serveEndpoint(serves);
   const relay = new GrpcConnection(address);
   await inTurns(joinTokens.length, STARTING, async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const agent = makeAgent(address, await join(relay, left.next().value ?? ""), resolve);
+    const identity = await join(relay, left.next().value ?? "");
+    const agent = new LightAgent(address, identity, counting(resolve), serve);
     agents.push(agent);
     agent.start();
     await promise;

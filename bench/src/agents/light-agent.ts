@@ -30,19 +30,49 @@ export interface LightAgentEvents {
   lost(error: FairleadError | undefined): void;
 }
 
+/** A lane to the relay, which says in its `ready` whose it is. */
+class AgentLane extends Lane {
+  readonly #sessionId: Uint8Array;
+
+  constructor(connection: GrpcConnection, sessionId: Uint8Array) {
+    super(new GrpcClientStream(connection, SERVE_PATH, { peerHop: Hop.RELAY }), "server", Hop.RELAY);
+    this.#sessionId = sessionId;
+  }
+
+  override sendReady(): void {
+    super.sendReady(this.#sessionId);
+  }
+}
+
+/** An agent without a cluster: it has lanes, and nobody uses them. */
+export function serveNothing(lane: Lane): void {
+  const nothing = (): void => {};
+  lane.start({ frame: nothing, drained: nothing, idle: nothing, closed: nothing });
+  lane.sendReady();
+}
+
 /**
- * An agent that serves nothing: it dials a relay by the real contract, keeps the idle lanes that the relay wants and
- * beats, and dials again as the real one does when it was lost.
+ * An agent in little: it dials a relay by the real contract, keeps the idle lanes that the relay wants, opens those that it
+ * asks for and beats, and dials again as the real one does when it was lost.
  */
 export class LightAgent {
   readonly #address: () => PeerAddress;
   readonly #identity: AgentIdentity;
   readonly #events: LightAgentEvents;
+  readonly #serve: (lane: Lane) => void;
+  #sessionId: Uint8Array = new Uint8Array();
   #attempt = 0;
   #stopped = false;
   #stop = (): void => {};
 
-  constructor(address: () => PeerAddress, identity: AgentIdentity, events: LightAgentEvents) {
+  /** @param serve takes over each lane, and says on it that it is ready */
+  constructor(
+    address: () => PeerAddress,
+    identity: AgentIdentity,
+    events: LightAgentEvents,
+    serve: (lane: Lane) => void = serveNothing,
+  ) {
+    this.#serve = serve;
     this.#address = address;
     this.#identity = identity;
     this.#events = events;
@@ -67,6 +97,7 @@ export class LightAgent {
     control.start({
       frame: ({ frame }) => {
         if (frame.case === "heartbeat") unanswered = 0;
+        if (frame.case === "laneDemand") this.#open(connection, frame.value.lanes);
         if (frame.case !== "registered") return;
         heartbeat = setInterval(beat, frame.value.heartbeatIntervalMs);
         this.#onRegistered(connection, frame.value);
@@ -88,13 +119,13 @@ export class LightAgent {
 
   #onRegistered(connection: GrpcConnection, { sessionId, idleLanes }: Registered): void {
     this.#attempt = 0;
-    const nothing = (): void => {};
-    for (let i = 0; i < idleLanes; i++) {
-      const lane = new Lane(new GrpcClientStream(connection, SERVE_PATH, { peerHop: Hop.RELAY }), "server", Hop.RELAY);
-      lane.start({ frame: nothing, drained: nothing, idle: nothing, closed: nothing });
-      lane.sendReady(sessionId);
-    }
+    this.#sessionId = sessionId;
+    this.#open(connection, idleLanes);
     this.#events.attached();
+  }
+
+  #open(connection: GrpcConnection, lanes: number): void {
+    for (let i = 0; i < lanes; i++) this.#serve(new AgentLane(connection, this.#sessionId));
   }
 
   #onClosed(error: FairleadError | undefined): void {

@@ -1,25 +1,21 @@
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdir, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { TunnelProcess } from "@fairlead/demo";
 import { findTestbedPrograms } from "@fairlead/test/support/testbed-programs";
 import { alice } from "@fairlead/test/support/tunnel";
 import { makeUserCommands } from "@fairlead/test/support/user-commands";
+import { type AgentsHost, startAgentsHost } from "../agents/agents-host.ts";
 import { createClusters } from "../agents/create-clusters.ts";
 import type { BenchContext, Case, Row } from "../case.ts";
-import { inTurns } from "../measure/in-turns.ts";
+import type { Origin } from "../origin/origin.ts";
 import { type FairleadPath, startFairlead } from "../path/fairlead.ts";
 
-const require = createRequire(import.meta.url);
 const run = promisify(execFile);
 
 const CLUSTERS = 200;
 const QUICK_CLUSTERS = 20;
-/** How many agents start at once. */
-const STARTING = 8;
 const MOST_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 const COMMAND = "kubectl get namespaces --output name";
@@ -36,19 +32,17 @@ const WAYS: readonly (readonly [string, string])[] = [
 /** One command over all clusters. */
 export const fleet: Case = {
   name: "fleet",
-  title: `\`${COMMAND}\` in each of many clusters, by one command and by loops: each cluster has an agent process of its own, and behind all are one identity proxy and one kube-apiserver`,
+  title: `\`${COMMAND}\` in each of many clusters, by one command and by loops. Each cluster has a light agent, all of one process, which leads to the same kube-apiserver without an identity proxy between`,
   inQuick: false,
   plotted: "seconds",
   run: async (context) => {
     const count = context.options.quick ? QUICK_CLUSTERS : CLUSTERS;
-    const path = await startFairlead(await context.apiserver(), {
-      folder: context.folder,
-      profileDir: context.options.profile,
-    });
-    const started: TunnelProcess[] = [];
+    const origin = await context.apiserver();
+    const path = await startFairlead(origin, { folder: context.folder, profileDir: context.options.profile });
+    const host = await startAgentsHost();
     try {
-      context.tell(`fleet: ${count} agents start`);
-      await addClusters(path, count, started);
+      context.tell(`fleet: ${count} agents attach`);
+      await addClusters(path, host, count, origin);
       const env = await userEnvironment(path, context);
       const rows: Row[] = [];
       for (const [way, script] of WAYS) {
@@ -58,41 +52,26 @@ export const fleet: Case = {
       await context.stalls.note(path);
       return rows;
     } finally {
-      await Promise.all(started.map((agent) => agent.end("SIGKILL")));
+      await host.stop();
       await path.stop();
     }
   },
 };
 
 /** Clusters that the person may reach, beside the tunnel's own. */
-async function addClusters({ tunnel }: FairleadPath, count: number, started: TunnelProcess[]): Promise<void> {
+async function addClusters({ tunnel }: FairleadPath, agents: AgentsHost, count: number, origin: Origin): Promise<void> {
   const [ca, token] = await Promise.all([
     readFile(tunnel.file("ca.crt"), "utf8"),
     readFile(tunnel.tokenFile(tunnel.administrator), "utf8"),
   ]);
   const names = Array.from({ length: count }, (_, i) => `fleet-${i}`);
-  const tokens = await createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);
+  const joinTokens = await createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);
   await tunnel.cli(tunnel.administrator, "rules", "create", "fleet", "--user", alice.email, "--cluster", "*");
-  const numbers = tokens.entries();
-  const { failures, firstFailure } = await inTurns(count, STARTING, async () => {
-    const [i, joinToken] = numbers.next().value ?? [0, ""];
-    const folder = tunnel.file(`fleet-${i}`);
-    await mkdir(folder, { mode: 0o700 });
-    await writeFile(join(folder, "join-token"), joinToken, { mode: 0o600 });
-    const agent = new TunnelProcess({
-      name: `agent ${i}`,
-      main: require.resolve("@fairlead/agent/main"),
-      args: () => [
-        ...["--relay", tunnel.relayUrl, "--relay-ca", tunnel.file("ca.crt")],
-        ...["--join-token-file", join(folder, "join-token"), "--state-folder", folder],
-        ...["--identity-proxy", `unix:${tunnel.file("identity-proxy.sock")}`],
-      ],
-      logFile: join(folder, "log"),
-    });
-    started.push(agent);
-    await agent.start();
+  const { hostname, port } = new URL(tunnel.relayUrl);
+  const { attached } = await agents.ask({
+    ...{ do: "start", host: hostname, port: Number(port), ca, joinTokens, serves: origin.endpoint },
   });
-  if (failures > 0) throw new Error(`${failures} agents did not start: ${firstFailure}`);
+  if (attached !== count) throw new Error(`${attached} of ${count} agents are attached`);
 }
 
 /** Of the person, in a home of their own. */
