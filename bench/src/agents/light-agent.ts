@@ -45,7 +45,7 @@ class AgentLane extends Lane {
 }
 
 /** An agent without a cluster: it has lanes, and nobody uses them. */
-export function serveNothing(lane: Lane): void {
+function serveNothing(lane: Lane): void {
   const nothing = (): void => {};
   lane.start({ frame: nothing, drained: nothing, idle: nothing, closed: nothing });
   lane.sendReady();
