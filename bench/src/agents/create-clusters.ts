@@ -1,15 +1,27 @@
+import { readFile } from "node:fs/promises";
 import { Agent, request } from "node:https";
 import { text } from "node:stream/consumers";
+import type { Tunnel } from "@fairlead/demo";
 
 /** How many are being made at once. */
 const AT_ONCE = 8;
 
 /** The relay, and who may make clusters there. */
-export interface ClusterKeeper {
+interface ClusterKeeper {
   readonly relayUrl: string;
   readonly ca: string;
   /** An administrator's token. */
   readonly token: string;
+}
+
+/** Makes clusters at a tunnel's relay, for light agents. @returns their join tokens */
+export async function createLightClusters(tunnel: Tunnel, count: number): Promise<string[]> {
+  const [ca, token] = await Promise.all([
+    readFile(tunnel.file("ca.crt"), "utf8"),
+    readFile(tunnel.tokenFile(tunnel.administrator), "utf8"),
+  ]);
+  const names = Array.from({ length: count }, (_, i) => `light-${i}`);
+  return createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);
 }
 
 /**
@@ -18,7 +30,7 @@ export interface ClusterKeeper {
  * @returns their join tokens
  * @throws Error with the relay's answer if one cannot be made
  */
-export async function createClusters(keeper: ClusterKeeper, names: readonly string[]): Promise<string[]> {
+async function createClusters(keeper: ClusterKeeper, names: readonly string[]): Promise<string[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
   const left = [...names];
   const tokens: string[] = [];

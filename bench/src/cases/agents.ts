@@ -7,7 +7,7 @@ import {
   STARTING,
   startAgentsHost,
 } from "../agents/agents-host.ts";
-import { createClusters } from "../agents/create-clusters.ts";
+import { createLightClusters } from "../agents/create-clusters.ts";
 import type { BenchContext, Case, Figure, Row } from "../case.ts";
 import { openFilesLimit } from "../measure/file-limit.ts";
 import { cpuTimeUs, memoryOf } from "../measure/process-usage.ts";
@@ -57,7 +57,7 @@ async function measure(context: BenchContext, path: FairleadPath, hosts: readonl
   const { quick } = context.options;
   const count = fitting(context, quick ? QUICK_AGENTS : AGENTS);
   context.tell(`agents: making ${count} clusters`);
-  const creating = await timed(() => makeClusters(path, count));
+  const creating = await timed(() => createLightClusters(path.tunnel, count));
   await sleep(quick ? QUICK_MS : SETTLE_MS);
   const before = relayMemory(path);
   context.tell(`agents: ${count} attach`);
@@ -125,15 +125,6 @@ async function timed<T>(act: () => Promise<T>): Promise<{ result: T; seconds: nu
   const beganMs = performance.now();
   const result = await act();
   return { result, seconds: (performance.now() - beganMs) / 1_000 };
-}
-
-async function makeClusters({ tunnel }: FairleadPath, count: number): Promise<string[]> {
-  const [ca, token] = await Promise.all([
-    readFile(tunnel.file("ca.crt"), "utf8"),
-    readFile(tunnel.tokenFile(tunnel.administrator), "utf8"),
-  ]);
-  const names = Array.from({ length: count }, (_, i) => `light-${i}`);
-  return createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);
 }
 
 async function startAgents(

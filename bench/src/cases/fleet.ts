@@ -7,7 +7,7 @@ import { findTestbedPrograms } from "@fairlead/test/support/testbed-programs";
 import { alice } from "@fairlead/test/support/tunnel";
 import { makeUserCommands } from "@fairlead/test/support/user-commands";
 import { type AgentsHost, startAgentsHost } from "../agents/agents-host.ts";
-import { createClusters } from "../agents/create-clusters.ts";
+import { createLightClusters } from "../agents/create-clusters.ts";
 import type { BenchContext, Case, Row } from "../case.ts";
 import type { Origin } from "../origin/origin.ts";
 import { type FairleadPath, startFairlead } from "../path/fairlead.ts";
@@ -60,12 +60,8 @@ export const fleet: Case = {
 
 /** Clusters that the person may reach, beside the tunnel's own. */
 async function addClusters({ tunnel }: FairleadPath, agents: AgentsHost, count: number, origin: Origin): Promise<void> {
-  const [ca, token] = await Promise.all([
-    readFile(tunnel.file("ca.crt"), "utf8"),
-    readFile(tunnel.tokenFile(tunnel.administrator), "utf8"),
-  ]);
-  const names = Array.from({ length: count }, (_, i) => `fleet-${i}`);
-  const joinTokens = await createClusters({ relayUrl: tunnel.relayUrl, ca, token: token.trim() }, names);
+  const joinTokens = await createLightClusters(tunnel, count);
+  const ca = await readFile(tunnel.file("ca.crt"), "utf8");
   await tunnel.cli(tunnel.administrator, "rules", "create", "fleet", "--user", alice.email, "--cluster", "*");
   const { hostname, port } = new URL(tunnel.relayUrl);
   const { attached } = await agents.ask({

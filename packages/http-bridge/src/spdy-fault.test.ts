@@ -2,6 +2,7 @@ import { ErrorCode, FairleadError, Hop } from "@fairlead/protocol";
 import { describe, expect, it } from "@jest/globals";
 import { MAX_HELD_BYTES } from "./frame-formats.ts";
 import { SpdyFault } from "./spdy-fault.ts";
+import { seeded } from "./wire-fixture.ts";
 
 const LOST = new FairleadError(ErrorCode.CONNECTION_LOST, Hop.RELAY, '"gone" \u{1f6a2}');
 const SYN_STREAM = 1;
@@ -149,13 +150,4 @@ function randomFrame(random: (end: number) => number): Buffer {
   return random(3) === 0
     ? controlFrame([SYN_STREAM, SYN_REPLY, PING][random(3)] ?? PING, payload)
     : dataFrame(random(9), payload);
-}
-
-/** The same numbers in each run (a linear congruential generator). */
-function seeded(seed: number): (end: number) => number {
-  let state = seed;
-  return (end) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * end);
-  };
 }
